@@ -1,0 +1,119 @@
+"""O que um cliente pode fazer de errado custa uma linha ao servidor, e nada mais."""
+
+import errno
+import socket
+import unicodedata
+
+import pytest
+from conftest import Servidor, do_sistema, eco, linux, receber_tudo, resetar, uma_linha_de_erro
+
+
+def sai_calado(servidor: Servidor) -> None:
+    servidor.conectar().close()
+
+
+def reseta_calado(servidor: Servidor) -> None:
+    resetar(servidor.conectar())
+
+
+def reseta_depois_do_eco(servidor: Servidor) -> None:
+    client_socket = servidor.conectar()
+    client_socket.sendall(b"oi")
+    assert receber_tudo(client_socket) == b"oi"
+    resetar(client_socket)
+
+
+def sai_sem_ler_o_eco(servidor: Servidor) -> None:
+    client_socket = servidor.conectar()
+    client_socket.sendall(b"oi")
+    client_socket.shutdown(socket.SHUT_RD)
+    client_socket.close()
+
+
+def fica_calado_ate_o_limite(servidor: Servidor) -> None:
+    with servidor.conectar() as client_socket:
+        assert receber_tudo(client_socket) == b""
+
+
+RESET = f"conexão perdida ({do_sistema(errno.ECONNRESET)})"
+LIMITE = "tempo limite de 0.3 s esgotado (timed out)"
+
+
+@pytest.mark.parametrize(
+    ("faz", "bytes_e_texto", "fim", "falhou"),
+    [
+        (sai_calado, "0 bytes, ''", "o cliente saiu sem enviar nada", False),
+        pytest.param(reseta_calado, "0 bytes, ''", RESET, True, marks=linux),
+        pytest.param(reseta_depois_do_eco, "2 bytes, 'oi'", RESET, True, marks=linux),
+        (fica_calado_ate_o_limite, "0 bytes, ''", LIMITE, True),
+    ],
+)
+@pytest.mark.parametrize("continuo", [False, True])
+def test_cada_modo_de_falhar_custa_uma_linha(abrir, faz, bytes_e_texto, fim, falhou, continuo):
+    servidor = abrir(Servidor, "--tempo-limite", "0.3", *(["-k"] if continuo else []))
+    faz(servidor)
+    quem, _, relato = servidor.linha().partition(": ")
+    assert quem.startswith("127.0.0.1:")
+    assert relato == f"{bytes_e_texto}, {fim}"
+    if continuo:
+        servidor.ainda_atende()
+        return
+    assert servidor.status() == (1 if falhou else 0)
+    assert servidor.resto() == ""
+    if falhou:
+        erro = uma_linha_de_erro(servidor.erros(), "servidor_socket.py")
+        assert erro == f"{quem}: {bytes_e_texto}, {fim}"
+    else:
+        assert servidor.erros() == ""
+
+
+def test_quem_sai_sem_ler_o_eco_nao_derruba_o_servidor(servidor_continuo):
+    for _ in range(20):
+        sai_sem_ler_o_eco(servidor_continuo)
+        assert "2 bytes, 'oi'" in servidor_continuo.linha()
+    servidor_continuo.ainda_atende()
+
+
+@pytest.mark.parametrize(
+    ("enviado", "mostrado"),
+    [
+        (b"a\n127.0.0.1:1: 9 bytes, 'falso', fim limpo\n", r"a\n127.0.0.1:1: 9 bytes, \'falso\'"),
+        (b"\x1b[2J\x1b]0;titulo\x07\r\x08\x7f", r"\x1b[2J\x1b]0;titulo\x07\r\x08\x7f"),
+        ("\u009b31m\u0085\u2028\u2029".encode(), r"\x9b31m\x85\u2028\u2029"),
+        ("\u202e\u2066\u200b\ufeff\U000e0041".encode(), r"\u202e\u2066\u200b\ufeff\U000e0041"),
+        (b"\xff\xfe\xc3", r"\\xff\\xfe\\xc3"),
+        (b"\xed\xa0\x80\x00", r"\\xed\\xa0\\x80\x00"),
+        ("ação € 日本 😀".encode(), "ação € 日本 😀"),
+    ],
+)
+def test_o_texto_do_cliente_nao_forja_linhas_nem_chega_cru_ao_terminal(servidor, enviado, mostrado):
+    assert eco(servidor, enviado) == enviado
+    linha = servidor.linha()
+    assert mostrado in linha or mostrado.replace(r"\'", "'") in linha
+    assert all(unicodedata.category(letra)[0] not in "CZ" or letra == " " for letra in linha)
+    assert servidor.resto() == ""
+
+
+def test_todo_byte_possivel_volta_igual_e_aparece_em_uma_linha(servidor):
+    tudo = bytes(range(256)) * 4
+    assert eco(servidor, tudo) == tudo
+    assert servidor.linha().isprintable()
+    assert servidor.status() == 0
+
+
+def test_uma_saida_que_nao_aceita_acentos_os_recebe_escapados(abrir, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    servidor = abrir(Servidor)
+    assert eco(servidor, "olá".encode()) == "olá".encode()
+    assert r"'ol\xe1'" in servidor.linha()
+    assert servidor.status() == 0
+
+
+def test_o_limite_conta_ate_a_mensagem_e_nao_impede_quem_envia_a_tempo(abrir):
+    servidor = abrir(Servidor, "--tempo-limite", "4294967.4")  # mais do que o sistema sabe contar
+    with servidor.conectar() as client_socket:
+        client_socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client_socket.recv(1)
+        client_socket.sendall(b"sem pressa")
+        assert receber_tudo(client_socket) == b"sem pressa"

@@ -1,0 +1,123 @@
+"""Outros programas na outra ponta: o que se mostra aqui é TCP, e não um acordo entre os dois."""
+
+import asyncio
+import http.client
+import http.server
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+from conftest import PRAZO, TAMANHO_DO_BLOCO, Processo, eco, ler_um_pedaco, rodar_cliente
+
+
+def precisa_de(programa: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not shutil.which(programa), reason=f"não há {programa} aqui")
+
+
+def rodar(comando: str, entrada: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["sh", "-c", comando], input=entrada, capture_output=True, timeout=PRAZO)
+
+
+def test_o_cliente_pede_uma_pagina_ao_http_server(tmp_path):
+    (tmp_path / "index.html").write_text("<h1>olá</h1>", encoding="utf-8")
+
+    class Pasta(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *argumentos) -> None:
+            super().__init__(*argumentos, directory=tmp_path)
+
+        def log_message(self, *_) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Pasta) as servidor_http:
+        linha_de_execucao = threading.Thread(target=servidor_http.handle_request)
+        linha_de_execucao.start()
+        cliente = rodar_cliente(porta=servidor_http.server_port, entrada=b"GET / HTTP/1.0\r\n\r\n")
+        linha_de_execucao.join(PRAZO)
+    assert cliente.returncode == 0
+    assert cliente.stdout.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert cliente.stdout.endswith("\r\n\r\n<h1>olá</h1>".encode())
+
+
+def test_o_http_client_recebe_de_volta_o_proprio_pedido(servidor):
+    """Para um cliente HTTP, o eco do pedido dele é uma resposta que não se entende."""
+    conexao = http.client.HTTPConnection(servidor.host, servidor.porta, timeout=PRAZO)
+    conexao.request("GET", "/eco", headers={"User-Agent": "teste"})
+    with pytest.raises(http.client.BadStatusLine, match=r"GET /eco HTTP/1\.1"):
+        conexao.getresponse()
+    conexao.close()
+    assert r"'GET /eco HTTP/1.1\r\nHost: " in servidor.linha()
+    assert servidor.status() == 0
+
+
+def test_o_cliente_conversa_com_um_eco_do_asyncio():
+    async def conversar() -> subprocess.CompletedProcess[bytes]:
+        async def ecoar(leitor: asyncio.StreamReader, escritor: asyncio.StreamWriter) -> None:
+            escritor.write(await leitor.read())  # até o fim, como a RFC 862
+            escritor.close()
+            await escritor.wait_closed()
+
+        async with await asyncio.start_server(ecoar, "127.0.0.1", 0) as servidor:
+            porta = servidor.sockets[0].getsockname()[1]
+            return await asyncio.to_thread(rodar_cliente, "olá", porta=porta)
+
+    cliente = asyncio.run(conversar())
+    assert (cliente.returncode, cliente.stdout) == (0, "olá".encode())
+
+
+def test_um_cliente_do_asyncio_recebe_o_bloco_e_um_fim_limpo(servidor):
+    async def conversar() -> bytes:
+        leitor, escritor = await asyncio.open_connection(servidor.host, servidor.porta)
+        escritor.write(b"x" * 1_000_000)
+        escritor.write_eof()
+        try:
+            return await leitor.read()
+        finally:
+            escritor.close()
+            await escritor.wait_closed()
+
+    assert asyncio.run(asyncio.wait_for(conversar(), PRAZO)) == b"x" * TAMANHO_DO_BLOCO
+
+
+@precisa_de("nc")
+def test_o_nc_e_um_cliente_do_servidor(servidor):
+    processo = rodar(f"nc -N {servidor.host} {servidor.porta}", b"pelo nc\n")
+    assert (processo.returncode, processo.stdout) == (0, b"pelo nc\n")
+    assert r"8 bytes, 'pelo nc\n', descarte de 0, fim limpo" in servidor.linha()
+
+
+@precisa_de("curl")
+def test_o_curl_mostra_o_proprio_pedido_devolvido_pelo_servidor(servidor):
+    url = f"http://{servidor.host}:{servidor.porta}/eco"
+    processo = rodar(f"curl --silent --noproxy '*' --http0.9 {url}")
+    assert processo.returncode == 0
+    assert processo.stdout.startswith(b"GET /eco HTTP/1.1\r\nHost: ")
+    assert processo.stdout.endswith(b"\r\n\r\n")
+
+
+@precisa_de("socat")
+def test_o_socat_envia_muito_e_recebe_o_primeiro_bloco(servidor):
+    comando = f"socat -t {PRAZO} - TCP:{servidor.host}:{servidor.porta}"
+    processo = rodar(comando, b"x" * 500_000)
+    assert (processo.returncode, processo.stderr) == (0, b"")
+    assert processo.stdout == b"x" * TAMANHO_DO_BLOCO
+
+
+@precisa_de("socat")
+def test_o_cliente_conversa_com_um_eco_do_socat(abrir):
+    comando = ["socat", "-d", "-d", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"]
+    socat = abrir(Processo, comando, stdout=subprocess.DEVNULL)
+    visto = b""
+    while not (anuncio := re.search(rb"listening on .*:(\d+)\n", visto)):
+        visto += ler_um_pedaco(socat.popen.stderr.fileno())
+    cliente = rodar_cliente("olá", porta=int(anuncio[1]))
+    assert (cliente.returncode, cliente.stdout) == (0, "olá".encode())
+
+
+def test_duas_conversas_seguidas_com_programas_diferentes(servidor_continuo):
+    assert rodar_cliente("um", porta=servidor_continuo.porta).stdout == b"um"
+    servidor_continuo.linha()
+    assert eco(servidor_continuo, b"dois") == b"dois"
+    servidor_continuo.linha()
+    servidor_continuo.ainda_atende()
