@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import errno
+import functools
 import os
 import signal
 import socket
@@ -19,7 +20,8 @@ def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
     `tempo_limite`, em segundos, vale para cada tentativa e depois para cada espera do socket.
     """
     with explicar(f"não foi possível encontrar o host {host!r} (confira --host)"):
-        enderecos = socket.getaddrinfo(host, porta, type=socket.SOCK_STREAM)
+        nome = host.encode("ascii" if host.isascii() else "idna")  # só acentos carregam o idna
+        enderecos = socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM)
     falhas = []
     for familia, tipo, proto, _, addr in enderecos:
         try:
@@ -131,7 +133,11 @@ def explicar(falha: str) -> Iterator[None]:
 def ler_argumentos() -> argparse.Namespace:
     """Lê a linha de comando e a mensagem; SystemExit com status 2 se não servem."""
     argparse._ = lambda frase: PORTUGUES.get(frase, frase)
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    # Com a largura dada, o argparse não carrega módulos só para procurá-la.
+    formato = functools.partial(argparse.HelpFormatter, width=80)
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, formatter_class=formato
+    )
     parser.error = lambda erro: parser.exit(
         2, f"{NOME}: erro: {erro.removeprefix('argument ')} (veja --help)\n"
     )
