@@ -5,6 +5,7 @@ espera tem um prazo, para que um defeito apareça como falha e não como uma su�
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import select
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +154,13 @@ def esperar_a_fila_esvaziar(porta: int) -> None:
     prazo = time.monotonic() + PRAZO
     while tamanho_da_fila(porta):
         assert time.monotonic() < prazo, "o servidor não aceitou a conexão"
+
+
+def esperar_o_cano_esvaziar(descritor: int) -> None:
+    """Volta quando o processo na outra ponta do cano leu tudo o que havia nele."""
+    prazo = time.monotonic() + PRAZO
+    while any(fcntl.ioctl(descritor, termios.FIONREAD, bytes(4))):
+        assert time.monotonic() < prazo, "ninguém leu o cano"
 
 
 def encher_ate_parar(escrever: Callable[[bytes], object]) -> None:

@@ -2,11 +2,23 @@
 
 import contextlib
 import os
+import re
+import select
+import shutil
 import socket
 import threading
 
 import pytest
-from conftest import PRAZO, TAMANHO_DO_BLOCO, Servidor, eco, linux, receber_tudo, resetar
+from conftest import (
+    PELO_PYTHON,
+    PRAZO,
+    TAMANHO_DO_BLOCO,
+    Servidor,
+    eco,
+    linux,
+    receber_tudo,
+    resetar,
+)
 
 ESPERA_PELO_FIM = 1.0  # segundos
 FOLGA = 4.0  # segundos: para uma máquina ocupada; bem menos que o tempo limite de 30
@@ -54,6 +66,29 @@ def test_quem_nunca_encerra_espera_um_segundo_e_o_proximo_e_atendido(servidor_co
         )
         assert ESPERA_PELO_FIM * 0.9 < cronometro() < ESPERA_PELO_FIM + FOLGA
         servidor_continuo.ainda_atende()
+
+
+@linux
+def test_cada_espera_pelo_fim_e_so_pelo_que_resta_do_segundo(abrir, tmp_path):
+    """O strace mostra quanto o servidor pede ao sistema que espere, em milissegundos."""
+    if not shutil.which("strace"):
+        pytest.skip("não há strace para mostrar as esperas")
+    rastro = tmp_path / "rastro"
+    strace = ("strace", "-o", str(rastro), "-e", "trace=poll")
+    servidor = abrir(Servidor, comando=(*strace, *PELO_PYTHON))
+    with servidor.conectar() as client_socket:
+        client_socket.sendall(b"oi")
+        assert receber_tudo(client_socket) == b"oi"
+        for _ in range(3):
+            select.select([], [], [], 0.05)
+            client_socket.sendall(b"mais")
+    assert "descarte de 12, fim limpo" in servidor.linha()
+    assert servidor.status() == 0
+    esperas = [int(n) for n in re.findall(r"POLLIN.*\}\], 1, (\d+)\)", rastro.read_text())]
+    pelo_fim = esperas[1:]  # a primeira é pela mensagem
+    assert pelo_fim[0] <= 1000
+    assert pelo_fim[-1] <= 1000 - 3 * 50
+    assert pelo_fim == sorted(pelo_fim, reverse=True)
 
 
 def test_quem_despeja_sem_parar_e_cortado_em_um_segundo_ao_todo(servidor_continuo, cronometro):

@@ -148,6 +148,20 @@ def test_uma_saida_cheia_e_um_erro_de_uma_linha(com_e_sem_buffer):
         )
 
 
+@linux
+def test_um_disco_que_enche_no_meio_da_linha_e_um_erro(com_e_sem_buffer, tmp_path):
+    """O limite de tamanho de arquivo faz a escrita parar no byte 20, como um disco cheio."""
+    with (tmp_path / "registro").open("wb") as registro:
+        erro = erro_de(
+            SERVIDOR,
+            1,
+            *("--porta", "0"),
+            stdout=registro,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)),
+        )
+    assert erro == f"não foi possível escrever na saída padrão: {do_sistema(errno.EFBIG)}"
+
+
 @AMBOS
 def test_a_ajuda_em_um_cano_fechado_e_um_erro_de_uma_linha(script, com_e_sem_buffer):
     leitura, escrita = os.pipe()

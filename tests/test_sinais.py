@@ -1,13 +1,10 @@
 """Ctrl+C termina com 130 e SIGTERM termina na hora, em qualquer ponto e sem traceback."""
 
-import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
-import termios
-import time
 
 import pytest
 from conftest import (
@@ -18,6 +15,7 @@ from conftest import (
     Servidor,
     encher_ate_parar,
     esperar_a_fila_esvaziar,
+    esperar_o_cano_esvaziar,
     linux,
     receber_tudo,
 )
@@ -96,15 +94,9 @@ def test_o_cliente_termina_enquanto_le_a_entrada(abrir, porta_sem_ninguem, sinal
     cliente = abrir(Processo, comando, stdin=subprocess.PIPE)
     cano = cliente.popen.stdin.fileno()
     os.write(cano, b"come\xc3\xa7o")
-    prazo = time.monotonic() + PRAZO
-    while bytes_no_cano(cano):
-        assert time.monotonic() < prazo, "o cliente não leu a entrada"
+    esperar_o_cano_esvaziar(cano)
     cliente.popen.send_signal(sinal)
     terminou(cliente, sinal)
-
-
-def bytes_no_cano(descritor: int) -> int:
-    return int.from_bytes(fcntl.ioctl(descritor, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @OS_DOIS_SINAIS

@@ -103,7 +103,10 @@ def test_enquanto_alguem_digita_ninguem_ocupa_o_servidor(terminal, no_terminal):
         assert cliente.status() == 130
 
 
-def test_bytes_digitados_que_nao_sao_utf8_passam_como_estao(servidor, terminal, no_terminal):
+def test_bytes_digitados_que_nao_sao_utf8_passam_como_estao(
+    servidor, terminal, no_terminal, monkeypatch
+):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # como em uma sessão pt_BR.UTF-8
     cliente = no_terminal(Processo, comando_do_cliente(servidor.porta), stdout=subprocess.DEVNULL)
     terminal.esperar("Mensagem: ")
     terminal.digitar(b"a\xff\xc3\n")
