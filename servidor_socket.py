@@ -4,7 +4,6 @@
 import argparse
 import contextlib
 import errno
-import functools
 import os
 import signal
 import socket
@@ -134,11 +133,7 @@ def explicar(falha: str) -> Iterator[None]:
 def ler_argumentos() -> argparse.Namespace:
     """Lê a linha de comando; SystemExit com status 2 se ela não serve."""
     argparse._ = lambda frase: PORTUGUES.get(frase, frase)
-    # Com a largura dada, o argparse não carrega módulos só para procurá-la.
-    formato = functools.partial(argparse.HelpFormatter, width=80)
-    parser = argparse.ArgumentParser(
-        description=__doc__, allow_abbrev=False, formatter_class=formato
-    )
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.error = lambda erro: parser.exit(
         2, f"{NOME}: erro: {erro.removeprefix('argument ')} (veja --help)\n"
     )
