@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,10 +33,21 @@ TAMANHO_DO_BLOCO = 1024  # bytes
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Com esta variável, o Python escreve sem buffer; quem quer testar isso a põe (sem_buffer).
-os.environ.pop("PYTHONUNBUFFERED", None)
+# O que mudaria o que os scripts escrevem; quem quer testar isso põe a variável de volta.
+for variavel in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "COLUMNS", "FORCE_COLOR"):
+    os.environ.pop(variavel, None)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="usa o que só o Linux oferece")
+
+
+def tem(programa: str) -> bool:
+    """Se o programa existe aqui; o nc tem de ser o da OpenBSD, que sabe enviar o fim (-N)."""
+    if not shutil.which(programa):
+        return False
+    if programa != "nc":
+        return True
+    ajuda = subprocess.run(["nc", "-h"], capture_output=True, text=True, timeout=PRAZO)
+    return "Shutdown the network socket" in ajuda.stderr + ajuda.stdout
 
 
 class Processo:

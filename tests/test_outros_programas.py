@@ -4,16 +4,15 @@ import asyncio
 import http.client
 import http.server
 import re
-import shutil
 import subprocess
 import threading
 
 import pytest
-from conftest import PRAZO, TAMANHO_DO_BLOCO, Processo, eco, ler_um_pedaco, rodar_cliente
+from conftest import PRAZO, TAMANHO_DO_BLOCO, Processo, eco, ler_um_pedaco, rodar_cliente, tem
 
 
 def precisa_de(programa: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not shutil.which(programa), reason=f"não há {programa} aqui")
+    return pytest.mark.skipif(not tem(programa), reason=f"não há {programa} aqui")
 
 
 def rodar(comando: str, entrada: bytes = b"") -> subprocess.CompletedProcess[bytes]:

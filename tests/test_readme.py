@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import CLIENTE, PRAZO, RAIZ, SERVIDOR, Servidor
+from conftest import CLIENTE, PRAZO, RAIZ, SERVIDOR, Servidor, tem
 
 README = (RAIZ / "README.md").read_text(encoding="utf-8")
 SCRIPTS = {"servidor": SERVIDOR, "cliente": CLIENTE}
@@ -45,7 +45,8 @@ def ler_blocos() -> list[Bloco]:
 
 
 BLOCOS = ler_blocos()
-# O segundo bloco é o que roda estes testes: rodá-lo daqui seria rodá-los sem fim.
+# O segundo bloco é o que roda estes testes: rodá-lo daqui seria rodá-los sem fim. É o .ci/run que
+# o lê do README e o roda, como está, em uma cópia limpa.
 DOS_TESTES = BLOCOS[1]
 
 
@@ -76,7 +77,7 @@ def copia_do_projeto(tmp_path) -> Path:
 )
 def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(bloco, copia_do_projeto):
     for programa in PROGRAMAS:
-        if re.search(rf"\b{programa} -", bloco.comando) and not shutil.which(programa):
+        if re.search(rf"\b{programa} -", bloco.comando) and not tem(programa):
             pytest.skip(f"não há {programa} aqui")
     antes = sorted(copia_do_projeto.rglob("*"))
     sem_proxy = {nome: valor for nome, valor in os.environ.items() if "proxy" not in nome.lower()}

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from conftest import (
@@ -99,37 +100,36 @@ def test_o_cliente_termina_enquanto_le_a_entrada(abrir, porta_sem_ninguem, sinal
     terminou(cliente, sinal)
 
 
-@OS_DOIS_SINAIS
-def test_o_cliente_termina_enquanto_espera_a_resposta(abrir, sinal):
+@pytest.fixture
+def a_espera_da_resposta(abrir) -> Iterator[tuple[Processo, socket.socket]]:
+    """Um cliente que já enviou a mensagem, e a conexão em que espera a resposta."""
     with socket.create_server(("127.0.0.1", 0)) as serv_socket:
+        serv_socket.settimeout(PRAZO)
         porta = str(serv_socket.getsockname()[1])
         cliente = abrir(Processo, [sys.executable, str(CLIENTE), "--porta", porta, "oi"])
-        with aceitar(serv_socket) as conn:
+        conn, _ = serv_socket.accept()
+        with conn:
+            conn.settimeout(PRAZO)
             assert receber_tudo(conn) == b"oi"
-            conn.sendall(b"parte\n")
-            assert cliente.linha() == "parte"
-            cliente.popen.send_signal(sinal)
-            terminou(cliente, sinal)
+            yield cliente, conn
 
 
 @OS_DOIS_SINAIS
-def test_o_cliente_termina_mesmo_com_uma_saida_que_nao_anda(abrir, sinal):
-    with socket.create_server(("127.0.0.1", 0)) as serv_socket:
-        porta = str(serv_socket.getsockname()[1])
-        cliente = abrir(Processo, [sys.executable, str(CLIENTE), "--porta", porta, "oi"])
-        with aceitar(serv_socket) as conn:
-            assert receber_tudo(conn) == b"oi"
-            conn.settimeout(0.5)
-            encher_ate_parar(conn.sendall)
-            cliente.popen.send_signal(sinal)
-            terminou(cliente, sinal)
+def test_o_cliente_termina_enquanto_espera_a_resposta(a_espera_da_resposta, sinal):
+    cliente, conn = a_espera_da_resposta
+    conn.sendall(b"parte\n")
+    assert cliente.linha() == "parte"
+    cliente.popen.send_signal(sinal)
+    terminou(cliente, sinal)
 
 
-def aceitar(serv_socket: socket.socket) -> socket.socket:
-    serv_socket.settimeout(PRAZO)
-    conn, _ = serv_socket.accept()
-    conn.settimeout(PRAZO)
-    return conn
+@OS_DOIS_SINAIS
+def test_o_cliente_termina_mesmo_com_uma_saida_que_nao_anda(a_espera_da_resposta, sinal):
+    cliente, conn = a_espera_da_resposta
+    conn.settimeout(0.5)
+    encher_ate_parar(conn.sendall)
+    cliente.popen.send_signal(sinal)
+    terminou(cliente, sinal)
 
 
 def test_o_ctrl_c_repetido_nao_muda_o_fim(abrir):
