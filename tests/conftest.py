@@ -7,6 +7,7 @@ espera tem um prazo, para que um defeito apareça como falha e não como uma su�
 import contextlib
 import fcntl
 import os
+import pty
 import re
 import select
 import shutil
@@ -113,6 +114,48 @@ class Servidor(Processo):
         """Falha se a próxima conexão não recebe o eco inteiro e um fim limpo."""
         assert eco(self, b"mais um") == b"mais um"
         assert "7 bytes, 'mais um'" in self.linha()
+
+
+class Terminal:
+    """Um pseudoterminal: o que a pessoa vê e o que ela digita."""
+
+    def __init__(self, abrir: Callable) -> None:
+        self.abrir_processo = abrir
+        self.pessoa, self.programa = pty.openpty()
+        self.visto = b""
+
+    def abrir(self, classe: type[Processo], *argumentos, **opcoes) -> Processo:
+        """Abre o processo com o terminal nas três pontas, salvo as que vêm em `opcoes`."""
+        pontas = dict.fromkeys(("stdin", "stdout", "stderr"), self.programa)
+        return self.abrir_processo(classe, *argumentos, **(pontas | opcoes), preexec_fn=self._tomar)
+
+    def _tomar(self) -> None:
+        """No processo filho: o terminal passa a ser o dele, e o Ctrl+C chega a ele."""
+        os.setsid()
+        fcntl.ioctl(self.programa, termios.TIOCSCTTY, 0)
+
+    def esperar(self, texto: str) -> None:
+        """Lê a tela até que o texto apareça nela."""
+        while texto.encode() not in self.visto:
+            pedaco = ler_um_pedaco(self.pessoa)
+            assert pedaco, f"a tela acabou antes de {texto!r}: {self.visto!r}"
+            self.visto += pedaco
+
+    def tela(self) -> str:
+        """Fecha o lado do programa e lê tudo o que ele mostrou."""
+        os.close(self.programa)
+        self.programa = -1
+        while pedaco := ler_um_pedaco(self.pessoa):
+            self.visto += pedaco
+        return self.visto.decode()
+
+    def digitar(self, teclas: bytes) -> None:
+        os.write(self.pessoa, teclas)
+
+    def fechar(self) -> None:
+        for descritor in (self.pessoa, self.programa):
+            with contextlib.suppress(OSError):
+                os.close(descritor)
 
 
 def ler_um_pedaco(descritor: int) -> bytes:
@@ -288,3 +331,21 @@ def cronometro() -> Callable[[], float]:
     """Devolve quantos segundos passaram desde o começo do teste."""
     inicio = time.monotonic()
     return lambda: time.monotonic() - inicio
+
+
+@pytest.fixture
+def abrir_terminal(abrir) -> Iterator[Callable[[], Terminal]]:
+    """abrir_terminal(): mais um terminal, que se fecha com o teste."""
+    with contextlib.ExitStack() as pilha:
+
+        def abrir_um() -> Terminal:
+            terminal = Terminal(abrir)
+            pilha.callback(terminal.fechar)
+            return terminal
+
+        yield abrir_um
+
+
+@pytest.fixture
+def terminal(abrir_terminal) -> Terminal:
+    return abrir_terminal()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import CLIENTE, PRAZO, RAIZ, SERVIDOR, Servidor, tem
+from conftest import CLIENTE, PRAZO, RAIZ, SERVIDOR, Processo, Servidor, tem
 
 README = (RAIZ / "README.md").read_text(encoding="utf-8")
 SCRIPTS = {"servidor": SERVIDOR, "cliente": CLIENTE}
@@ -72,17 +72,32 @@ def copia_do_projeto(tmp_path) -> Path:
     return Path(shutil.copytree(RAIZ, pasta, ignore=ignorar))
 
 
+@pytest.fixture(scope="module")
+def rede_propria() -> list[str]:
+    """O começo de um comando que roda em uma rede só dele, se o Linux deixa.
+
+    Os blocos usam as portas 7007 e 8000; assim, quem roda os testes pode estar usando-as.
+    """
+    comando = ["unshare", "--user", "--map-root-user", "--net"]
+    comando += ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    if tem("unshare") and not subprocess.run([*comando, "true"], capture_output=True).returncode:
+        return comando
+    return []
+
+
 @pytest.mark.parametrize(
     "bloco", [bloco for bloco in BLOCOS if bloco != DOS_TESTES], ids=lambda bloco: bloco.titulo
 )
-def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(bloco, copia_do_projeto):
+def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(
+    bloco, copia_do_projeto, rede_propria
+):
     for programa in PROGRAMAS:
         if re.search(rf"\b{programa} -", bloco.comando) and not tem(programa):
             pytest.skip(f"não há {programa} aqui")
     antes = sorted(copia_do_projeto.rglob("*"))
     sem_proxy = {nome: valor for nome, valor in os.environ.items() if "proxy" not in nome.lower()}
     processo = subprocess.Popen(
-        ["sh", "-c", bloco.comando],
+        [*rede_propria, "sh", "-c", bloco.comando],
         cwd=copia_do_projeto,
         env=sem_proxy | {"PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
@@ -111,6 +126,32 @@ def esperar_o_fim_do_grupo(grupo: int) -> None:
         while True:
             os.killpg(grupo, 0)
             assert time.monotonic() < prazo, "o bloco deixou um processo em execução"
+
+
+def test_os_dois_terminais_mostram_o_que_o_texto_diz(abrir_terminal, copia_do_projeto):
+    do_servidor, do_cliente, do_servidor_depois = re.findall(
+        r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
+    )
+    chmod, iniciar_o_servidor, _ = do_servidor.splitlines()
+    iniciar_o_cliente, pergunta, _ = do_cliente.splitlines()
+    subprocess.run(["sh", "-c", chmod.removeprefix("$ ")], cwd=copia_do_projeto, check=True)
+
+    # A porta é outra, para que a 7007 possa estar em uso por quem roda os testes.
+    um, outro = abrir_terminal(), abrir_terminal()
+    comando = [iniciar_o_servidor.removeprefix("$ "), "--porta", "0"]
+    servidor = um.abrir(Processo, comando, cwd=copia_do_projeto)
+    um.esperar(" (Ctrl+C encerra)")
+    porta = re.search(rb":(\d+) ", um.visto)[1]
+    comando = [iniciar_o_cliente.removeprefix("$ "), "--porta", porta]
+    cliente = outro.abrir(Processo, comando, cwd=copia_do_projeto)
+    outro.esperar("Mensagem: ")
+    outro.digitar(pergunta.removeprefix("Mensagem: ").encode() + b"\n")
+    assert (cliente.status(), servidor.status()) == (0, 0)
+
+    for terminal, texto in ((um, do_servidor + do_servidor_depois), (outro, do_cliente)):
+        mostrado = re.sub(r"^\$ .*\n", "", texto, flags=re.MULTILINE).replace("7007", "48080")
+        tela = terminal.tela().replace("\r", "")
+        assert re.fullmatch(molde(mostrado), tela), tela
 
 
 def test_os_dois_primeiros_blocos_sao_um_comando_cada_e_o_segundo_e_o_dos_testes():
