@@ -85,8 +85,22 @@ class Processo:
         """Espera o fim do processo; negativo se foi um sinal."""
         return self.popen.wait(PRAZO)
 
-    def ctrl_c(self) -> None:
-        self.popen.send_signal(signal.SIGINT)
+    def esperar_parar(self) -> None:
+        """Espera o processo dormir em uma chamada ao sistema (no Linux, que conta isso).
+
+        Entre a última vez que o Python olha os sinais e a chamada que bloqueia, há um instante
+        em que um sinal fica anotado e não acorda ninguém; para uma pessoa, basta repeti-lo.
+        """
+        prazo = time.monotonic() + PRAZO
+        while sys.platform == "linux" and self._estado() != "S":
+            assert time.monotonic() < prazo, "o processo não parou em nenhuma chamada"
+
+    def _estado(self) -> str:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2][0]
+
+    def enviar_sinal(self, sinal: signal.Signals = signal.SIGINT) -> None:
+        self.esperar_parar()
+        self.popen.send_signal(sinal)
 
     def encerrar(self) -> None:
         self.popen.kill()

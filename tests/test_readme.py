@@ -238,7 +238,7 @@ def test_os_status_de_saida_sao_os_do_codigo(abrir):
     ocupada = status(SERVIDOR, "--porta", porta)
     boa = status(CLIENTE, "--porta", porta, "oi")
     interrompido = abrir(Servidor)
-    interrompido.ctrl_c()
+    interrompido.enviar_sinal()
     vistos = {
         "servidor": [servidor.status(), ocupada, status(SERVIDOR, "-z"), interrompido.status()],
         "cliente": [boa, status(CLIENTE, "--porta", porta, "oi"), status(CLIENTE, ""), 130],

@@ -35,7 +35,7 @@ OS_DOIS_SINAIS = pytest.mark.parametrize("sinal", [signal.SIGINT, signal.SIGTERM
 @pytest.mark.parametrize("argumentos", [[], ["-k"]])
 def test_o_servidor_termina_enquanto_espera_uma_conexao(abrir, sinal, argumentos):
     servidor = abrir(Servidor, *argumentos)
-    servidor.popen.send_signal(sinal)
+    servidor.enviar_sinal(sinal)
     terminou(servidor, sinal)
 
 
@@ -44,7 +44,7 @@ def test_o_servidor_termina_enquanto_espera_uma_conexao(abrir, sinal, argumentos
 def test_o_servidor_termina_enquanto_espera_a_mensagem(servidor, sinal):
     with servidor.conectar() as client_socket:
         esperar_a_fila_esvaziar(servidor.porta)
-        servidor.popen.send_signal(sinal)
+        servidor.enviar_sinal(sinal)
         terminou(servidor, sinal)
         assert client_socket.recv(1) == b""
 
@@ -54,7 +54,7 @@ def test_o_servidor_termina_enquanto_espera_o_fim_do_cliente(servidor, sinal):
     with servidor.conectar() as client_socket:
         client_socket.sendall(b"oi")
         assert receber_tudo(client_socket) == b"oi"
-        servidor.popen.send_signal(sinal)
+        servidor.enviar_sinal(sinal)
         terminou(servidor, sinal)
 
 
@@ -64,7 +64,7 @@ def test_depois_do_sinal_o_servidor_pode_voltar_a_mesma_porta(abrir, sinal):
     with primeiro.conectar() as client_socket:
         client_socket.sendall(b"oi")
         assert receber_tudo(client_socket) == b"oi"
-        primeiro.popen.send_signal(sinal)
+        primeiro.enviar_sinal(sinal)
         primeiro.status()
     segundo = abrir(Servidor, "--porta", str(primeiro.porta))
     assert segundo.porta == primeiro.porta
@@ -84,7 +84,7 @@ def test_o_servidor_termina_mesmo_com_uma_saida_que_nao_anda(abrir, sinal):
             client_socket.sendall(b"oi")
             client_socket.shutdown(socket.SHUT_WR)
             assert receber_tudo(client_socket) == b"oi"
-        servidor.popen.send_signal(sinal)
+        servidor.enviar_sinal(sinal)
         terminou(servidor, sinal)
 
 
@@ -96,7 +96,7 @@ def test_o_cliente_termina_enquanto_le_a_entrada(abrir, porta_sem_ninguem, sinal
     cano = cliente.popen.stdin.fileno()
     os.write(cano, b"come\xc3\xa7o")
     esperar_o_cano_esvaziar(cano)
-    cliente.popen.send_signal(sinal)
+    cliente.enviar_sinal(sinal)
     terminou(cliente, sinal)
 
 
@@ -119,7 +119,7 @@ def test_o_cliente_termina_enquanto_espera_a_resposta(a_espera_da_resposta, sina
     cliente, conn = a_espera_da_resposta
     conn.sendall(b"parte\n")
     assert cliente.linha() == "parte"
-    cliente.popen.send_signal(sinal)
+    cliente.enviar_sinal(sinal)
     terminou(cliente, sinal)
 
 
@@ -128,7 +128,7 @@ def test_o_cliente_termina_mesmo_com_uma_saida_que_nao_anda(a_espera_da_resposta
     cliente, conn = a_espera_da_resposta
     conn.settimeout(0.5)
     encher_ate_parar(conn.sendall)
-    cliente.popen.send_signal(sinal)
+    cliente.enviar_sinal(sinal)
     terminou(cliente, sinal)
 
 
@@ -136,5 +136,5 @@ def test_o_ctrl_c_repetido_nao_muda_o_fim(abrir):
     for _ in range(10):
         servidor = abrir(Servidor, "-k")
         for _ in range(50):
-            servidor.ctrl_c()
+            servidor.popen.send_signal(signal.SIGINT)
         terminou(servidor, signal.SIGINT)

@@ -40,6 +40,7 @@ def test_enquanto_alguem_digita_ninguem_ocupa_o_servidor(terminal):
         serv_socket.settimeout(0.3)
         with pytest.raises(TimeoutError):
             serv_socket.accept()
+        cliente.esperar_parar()
         terminal.digitar(CTRL_C)
         assert cliente.status() == 130
 
@@ -102,6 +103,7 @@ def test_ctrl_c_na_pergunta_termina_com_130_e_devolve_a_linha(porta_sem_ninguem,
     terminal.esperar("Mensagem: ")
     terminal.digitar(b"pensando bem")
     terminal.esperar("pensando bem")
+    cliente.esperar_parar()
     terminal.digitar(CTRL_C)
     assert cliente.status() == 130
     assert terminal.tela() == "Mensagem: pensando bem^C\r\n"
@@ -109,6 +111,7 @@ def test_ctrl_c_na_pergunta_termina_com_130_e_devolve_a_linha(porta_sem_ninguem,
 
 def test_ctrl_c_no_servidor_termina_com_130_e_devolve_a_linha(terminal):
     servidor = terminal.abrir(Servidor, "-k", stdout=subprocess.PIPE)
+    servidor.esperar_parar()
     terminal.digitar(CTRL_C)
     assert servidor.status() == 130
     assert terminal.tela() == "^C\r\n"
