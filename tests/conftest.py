@@ -86,17 +86,7 @@ class Processo:
         return self.popen.wait(PRAZO)
 
     def esperar_parar(self) -> None:
-        """Espera o processo dormir em uma chamada ao sistema (no Linux, que conta isso).
-
-        Entre a última vez que o Python olha os sinais e a chamada que bloqueia, há um instante
-        em que um sinal fica anotado e não acorda ninguém; para uma pessoa, basta repeti-lo.
-        """
-        prazo = time.monotonic() + PRAZO
-        while sys.platform == "linux" and self._estado() != "S":
-            assert time.monotonic() < prazo, "o processo não parou em nenhuma chamada"
-
-    def _estado(self) -> str:
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2][0]
+        esperar_parar(self.pid)
 
     def enviar_sinal(self, sinal: signal.Signals = signal.SIGINT) -> None:
         self.esperar_parar()
@@ -170,6 +160,21 @@ class Terminal:
         for descritor in (self.pessoa, self.programa):
             with contextlib.suppress(OSError):
                 os.close(descritor)
+
+
+def esperar_parar(pid: int) -> None:
+    """Espera o processo dormir em uma chamada ao sistema (no Linux, que conta isso).
+
+    Entre a última vez que o Python olha os sinais e a chamada que bloqueia, há um instante em
+    que um sinal fica anotado e não acorda ninguém; para uma pessoa, basta repeti-lo.
+    """
+    prazo = time.monotonic() + PRAZO
+    while sys.platform == "linux" and estado(pid) != "S":
+        assert time.monotonic() < prazo, "o processo não parou em nenhuma chamada"
+
+
+def estado(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def ler_um_pedaco(descritor: int) -> bytes:

@@ -7,6 +7,7 @@ import select
 import shutil
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import (
@@ -15,6 +16,7 @@ from conftest import (
     TAMANHO_DO_BLOCO,
     Servidor,
     eco,
+    esperar_parar,
     linux,
     receber_tudo,
     resetar,
@@ -76,9 +78,11 @@ def test_cada_espera_pelo_fim_e_so_pelo_que_resta_do_segundo(abrir, tmp_path):
     rastro = tmp_path / "rastro"
     strace = ("strace", "-o", str(rastro), "-e", "trace=poll")
     servidor = abrir(Servidor, comando=(*strace, *PELO_PYTHON))
+    [filho] = Path(f"/proc/{servidor.pid}/task/{servidor.pid}/children").read_text().split()
     with servidor.conectar() as client_socket:
         client_socket.sendall(b"oi")
         assert receber_tudo(client_socket) == b"oi"
+        esperar_parar(int(filho))  # o segundo já começou a contar
         for _ in range(3):
             select.select([], [], [], 0.05)
             client_socket.sendall(b"mais")

@@ -148,7 +148,7 @@ def test_o_limite_vale_para_cada_pedaco_e_o_que_chegou_e_impresso(abrir, parceir
 
     porta = parceiro(calar)
     with terminou[0], terminou[1]:
-        cliente = rodar_cliente("oi", "--tempo-limite", "0.3", porta=porta)
+        cliente = rodar_cliente("oi", "--tempo-limite", "0.5", porta=porta)
         terminou[0].sendall(b"!")
     assert cliente.stdout == parte
     assert erro_do(cliente) == (
