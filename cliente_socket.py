@@ -147,7 +147,8 @@ def ler_argumentos() -> argparse.Namespace:
     opcao("--porta", type=int, default=7007, help="de 1 a 65535 (padrão: %(default)s)")
     ajuda = "máximo de cada espera: conexão, envio e cada pedaço da resposta (padrão: %(default)s)"
     opcao("--tempo-limite", type=float, default=10, metavar="SEGUNDOS", help=ajuda)
-    ajuda = "de 1 a 1024 bytes; se começa com -, ponha -- antes (padrão: pergunta ou lê a entrada)"
+    ajuda = f"de 1 a {TAMANHO_DO_BLOCO} bytes; se começa com -, ponha -- antes"
+    ajuda += " (padrão: pergunta ou lê a entrada)"
     opcao("mensagem", nargs="?", metavar="MENSAGEM", help=ajuda)
     args = parser.parse_args()
     if not 1 <= args.porta <= 65535:
@@ -158,7 +159,8 @@ def ler_argumentos() -> argparse.Namespace:
     mensagem = ler_mensagem(args.mensagem)
     if not 1 <= len(mensagem) <= TAMANHO_DO_BLOCO:
         mais = " ou mais" if mensagem and args.mensagem is None else ""
-        parser.error(f"a mensagem tem {len(mensagem)} bytes{mais}; o servidor lê de 1 a 1024")
+        tamanho = f"{len(mensagem)} bytes{mais}"
+        parser.error(f"a mensagem tem {tamanho}; o servidor lê de 1 a {TAMANHO_DO_BLOCO}")
     args.mensagem = mensagem
     return args
 

@@ -33,10 +33,14 @@ def escutar(host: str, porta: int) -> socket.socket:
 
 
 def servir(serv_socket: socket.socket, tempo_limite: float, continuo: bool) -> None:
-    """Atende uma conexão, ou uma após a outra, e narra cada uma; SystemExit se falha a última."""
+    """Atende uma conexão, ou uma após a outra, e narra cada uma; SystemExit se a única falhar."""
     while True:
         with explicar("não foi possível aceitar uma conexão"):
-            conn, addr = serv_socket.accept()
+            try:
+                conn, addr = serv_socket.accept()
+            except ConnectionAbortedError as exc:  # nos BSDs, quem dá um reset ainda na fila
+                narrar(f"um cliente saiu antes do accept ({exc})")
+                continue
         relato, falhou = atender(conn, tempo_limite)
         narrar(f"{endereco(addr)}: {relato}")
         if not continuo:

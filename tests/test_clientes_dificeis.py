@@ -5,7 +5,17 @@ import socket
 import unicodedata
 
 import pytest
-from conftest import Servidor, do_sistema, eco, linux, receber_tudo, resetar, uma_linha_de_erro
+from conftest import (
+    PELO_PYTHON,
+    Servidor,
+    do_sistema,
+    eco,
+    linux,
+    receber_tudo,
+    resetar,
+    tem,
+    uma_linha_de_erro,
+)
 
 
 def sai_calado(servidor: Servidor) -> None:
@@ -66,6 +76,20 @@ def test_cada_modo_de_falhar_custa_uma_linha(abrir, faz, bytes_e_texto, fim, fal
         assert erro == f"{quem}: {bytes_e_texto}, {fim}"
     else:
         assert servidor.erros() == ""
+
+
+@linux
+def test_quem_da_um_reset_ainda_na_fila_custa_uma_linha_tambem_nos_bsds(abrir):
+    """No Linux, o accept dá certo e o recv falha; o strace faz o primeiro accept falhar."""
+    if not tem("strace"):
+        pytest.skip("não há strace para fazer o accept falhar")
+    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=accept4")
+    strace += ("-e", "inject=accept4:error=ECONNABORTED:when=1")
+    servidor = abrir(Servidor, comando=(*strace, *PELO_PYTHON))
+    desistencia = do_sistema(errno.ECONNABORTED)
+    assert servidor.linha() == f"um cliente saiu antes do accept ({desistencia})"
+    servidor.ainda_atende()
+    assert servidor.status() == 0
 
 
 def test_quem_sai_sem_ler_o_eco_nao_derruba_o_servidor(servidor_continuo):

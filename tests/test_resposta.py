@@ -156,6 +156,12 @@ def test_o_limite_vale_para_cada_pedaco_e_o_que_chegou_e_impresso(abrir, parceir
     )
 
 
+@pytest.mark.parametrize("limite", ["1e300", "4294967.296"])
+def test_um_limite_maior_do_que_o_sistema_sabe_contar_nao_expira_na_hora(servidor, limite):
+    cliente = rodar_cliente("oi", "--tempo-limite", limite, porta=servidor.porta)
+    assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, b"oi", b"")
+
+
 def test_uma_porta_em_que_ninguem_escuta_diz_o_que_conferir(porta_sem_ninguem):
     assert erro_do(rodar_cliente("oi", porta=porta_sem_ninguem)) == (
         f"não foi possível conectar a 127.0.0.1:{porta_sem_ninguem}: Connection refused "
@@ -182,6 +188,12 @@ def test_uma_conexao_que_nao_se_completa_termina_no_limite(cronometro):
 def test_um_host_que_nao_existe_e_um_erro_de_uma_linha(host):
     erro = erro_do(rodar_cliente("oi", "--host", host, porta=7007))
     assert erro.startswith(f"não foi possível encontrar o host {host!r} (confira --host): ")
+
+
+def test_um_host_com_acentos_chega_ao_dns_como_nome_internacional():
+    erro = erro_do(rodar_cliente("oi", "--host", "ação.invalid", porta=7007))
+    assert erro.startswith("não foi possível encontrar o host 'ação.invalid' (confira --host): ")
+    assert "codec" not in erro  # quem não o achou foi o DNS
 
 
 @linux
