@@ -1,187 +1,149 @@
 #!/usr/bin/env python3
-"""Cliente TCP: conecta-se, envia uma mensagem, lê a resposta até o fim e a escreve na saída."""
+"""Cliente TCP: envia uma mensagem e escreve na saída a resposta, até o fim dela.
 
-import argparse
-import contextlib
+uso: cliente_socket.py [opções] [--] [MENSAGEM]
+  MENSAGEM                 até 1024 bytes (padrão: pergunta ou lê a entrada)
+  --host HOST              onde está o servidor (padrão: 127.0.0.1)
+  --porta PORTA            de 1 a 65535 (padrão: 7007)
+  --tempo-limite SEGUNDOS  máximo de cada espera, até 86400 (padrão: 10)
+  -h, --help               mostra esta ajuda e termina
+"""
+
 import errno
-import functools
+import getopt
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 
 TAMANHO_DO_BLOCO = 1024  # bytes: o máximo da mensagem (o servidor não lê mais) e de cada recv
+MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo acabou
+    errno.ECONNREFUSED: "Connection refused (o servidor está escutando nesse endereço?)",
+    errno.EWOULDBLOCK: "tempo limite esgotado (confira o endereço ou aumente --tempo-limite)",
+}
 
 
-def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
-    """Devolve um socket conectado ao primeiro endereço do host que aceita; SystemExit se nenhum.
-
-    `tempo_limite`, em segundos, vale para cada tentativa e depois para cada espera do socket.
-    """
-    with explicar(f"não foi possível encontrar o host {host!r} (confira --host)"):
+def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> int:
+    """Conecta-se, envia a mensagem, escreve a resposta e devolve 0; SystemExit se algo falha."""
+    falha = f"não foi possível encontrar o host {host!r} (confira --host)"  # se o passo falhar
+    try:
         nome = host.encode("ascii" if host.isascii() else "idna")  # só acentos carregam o idna
         enderecos = socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM)
+        falha = f"não foi possível conectar à porta {porta}"
+        with conectar(enderecos, tempo_limite) as client_socket:
+            falha = f"a conversa com {host!r} na porta {porta} falhou"
+            try:
+                client_socket.sendall(mensagem)
+                # Sem isto, um eco que só encerra depois de nós (RFC 862) e nós nos esperaríamos.
+                client_socket.shutdown(socket.SHUT_WR)
+            except OSError as exc:
+                receber(client_socket)  # o que o servidor disse antes de encerrar não se perde
+                raise ConnectionError("o servidor encerrou antes do fim do envio") from exc
+            recebidos = receber(client_socket)
+        if recebidos < len(mensagem):
+            raise ConnectionError(f"a resposta tem {recebidos} dos {len(mensagem)} bytes enviados")
+    except (OSError, UnicodeError) as exc:  # UnicodeError: nome de host impossível
+        terminar(f"{falha}: {'tempo limite esgotado' if isinstance(exc, TimeoutError) else exc}")
+    return 0
+
+
+def conectar(enderecos: list[tuple], tempo_limite: float) -> socket.socket:
+    """Devolve um socket conectado, que espera até `tempo_limite` segundos; OSError se não pode."""
     falhas = []
     for familia, tipo, proto, _, addr in enderecos:
         try:
             client_socket = socket.socket(familia, tipo, proto)
-        except OSError as exc:  # esta máquina não tem a família: IPv6 desligado, por exemplo
-            falhas.append(f"{endereco(addr)}: {exc}")
-            continue
-        client_socket.settimeout(tempo_limite)
-        codigo = client_socket.connect_ex(addr)
-        if codigo == 0:
-            return client_socket
-        client_socket.close()
-        if codigo == errno.EWOULDBLOCK:  # assim o connect_ex conta que o tempo limite esgotou
-            codigo = errno.ETIMEDOUT
-        falhas.append(f"{endereco(addr)}: {os.strerror(codigo)}{DICAS.get(codigo, '')}")
-    sys.exit(f"{NOME}: erro: não foi possível conectar a {'; '.join(falhas)}")
-
-
-def conversar(client_socket: socket.socket, mensagem: bytes) -> None:
-    """Envia a mensagem, escreve a resposta e encerra; OSError se a conversa não vai até o fim."""
-    try:
-        client_socket.sendall(mensagem)
-        # Sem este fim, um eco que lê até ele (RFC 862) esperaria por nós, e nós por ele.
-        client_socket.shutdown(socket.SHUT_WR)
-    except OSError:
-        receber(client_socket)  # o que chegou antes da falha não se perde
-        raise
-    else:
-        recebidos = receber(client_socket)
-    finally:
-        client_socket.close()
-    if recebidos < len(mensagem):
-        raise ConnectionError(f"a resposta tem {recebidos} dos {len(mensagem)} bytes da mensagem")
+            client_socket.settimeout(tempo_limite)
+            codigo = client_socket.connect_ex(addr)
+            if codigo == 0:
+                return client_socket
+            client_socket.close()
+        except OSError as exc:  # por exemplo, esta máquina está sem IPv6
+            codigo = exc.errno
+        falhas.append(f"{addr[0]}: {MOTIVOS.get(codigo, os.strerror(codigo))}")
+    raise OSError("; ".join(falhas))
 
 
 def receber(client_socket: socket.socket) -> int:
     """Escreve a resposta conforme chega, até o fim dela; devolve quantos bytes ela tem."""
-    recebidos, fim_de_linha = 0, True
+    recebidos, ultimo = 0, b"\n"
     try:
         while data := client_socket.recv(TAMANHO_DO_BLOCO):
             escrever(data)
-            recebidos, fim_de_linha = recebidos + len(data), data.endswith(b"\n")
+            recebidos, ultimo = recebidos + len(data), data[-1:]
     finally:
-        if not fim_de_linha and os.isatty(1):
-            os.write(1, b"\n")
+        if ultimo != b"\n" and os.isatty(1):
+            escrever(b"\n")
     return recebidos
 
 
-# Daqui para baixo, nada de rede: o que se lê, o que se escreve e a linha de comando.
-
-NOME = os.path.basename(sys.argv[0])
-DICAS = {
-    errno.ECONNREFUSED: " (o servidor está escutando nesse endereço?)",
-    errno.ETIMEDOUT: " (tempo limite esgotado: confira o endereço ou aumente --tempo-limite)",
-}
-ESPERA_MAXIMA = 2147483.0  # segundos: o sistema conta milissegundos em 31 bits
-PORTUGUES = {  # o que o argparse diria em inglês
-    "usage: ": "uso: ",
-    "options": "opções",
-    "positional arguments": "argumentos",
-    "show this help message and exit": "mostra esta ajuda e termina",
-    "expected one argument": "falta o valor",
-    "ignored explicit argument %r": "não aceita o valor %r",
-    "invalid %(type)s value: %(value)r": "%(value)r não é um número válido",
-    "unrecognized arguments: %s": "argumentos inesperados: %r; mensagem com espaços pede aspas",
-}
+# Daqui para baixo, nada de rede: o que se lê, o que se mostra e a linha de comando.
 
 
-def ler_mensagem(argumento: str | None) -> bytes:
-    """Lê a mensagem do argumento, do teclado ou da entrada (no máximo 1 byte além do bloco)."""
-    if argumento is not None:
-        return argumento.encode(errors="surrogateescape")
-    with explicar("não foi possível ler a mensagem"):
-        if not os.isatty(0):
-            with open(0, "rb", closefd=False) as entrada:
-                return entrada.read(TAMANHO_DO_BLOCO + 1)
-        os.write(2, b"Mensagem: ")
-        sys.stdin.reconfigure(errors="surrogateescape")
-        linha = sys.stdin.readline()
-        if not linha.endswith("\n"):
-            os.write(2, b"\n")  # Ctrl+D deixou o cursor na linha da pergunta
-        return linha.removesuffix("\n").encode(errors="surrogateescape")
-
-
-def endereco(addr: tuple) -> str:
-    """HOST:PORTA, com colchetes quando é IPv6 (RFC 3986 § 3.2.2)."""
-    return f"[{addr[0]}]:{addr[1]}" if ":" in addr[0] else f"{addr[0]}:{addr[1]}"
+def ler_mensagem() -> bytes:
+    """Lê uma linha do teclado, ou a entrada padrão até o fim (no máximo 1 byte além do bloco)."""
+    try:
+        if os.isatty(0):
+            try:
+                os.write(2, b"Mensagem: ")
+            except OSError:  # sem um stderr não se vê a pergunta, e nada mais muda
+                pass
+            return sys.stdin.buffer.readline().removesuffix(os.linesep.encode())
+        mensagem = b""
+        while data := os.read(0, TAMANHO_DO_BLOCO + 1 - len(mensagem)):
+            mensagem += data
+        return mensagem
+    except OSError as exc:
+        terminar(f"não foi possível ler a mensagem: {exc}")
 
 
 def escrever(data: bytes) -> None:
-    """Escreve os bytes na saída padrão, na hora e como vieram; SystemExit se não pode."""
-    with explicar("não foi possível escrever na saída padrão"):
-        while data:  # sem o buffer do Python (-u), uma escrita pode parar no meio
-            data = data[sys.stdout.buffer.write(data) :]
-        sys.stdout.buffer.flush()
-
-
-@contextlib.contextmanager
-def explicar(falha: str) -> Iterator[None]:
-    """Troca o erro do sistema por uma linha no stderr e o fim do programa com status 1."""
+    """Escreve tudo, sem deixar nada no buffer que o print usa; SystemExit se não consegue."""
     try:
-        yield
-    except (OSError, UnicodeError) as exc:  # UnicodeError: nome de host impossível
-        sys.stdout = None  # o Python não tenta de novo, ao terminar, o que não coube na saída
-        motivo = f"tempo limite esgotado ({exc})" if isinstance(exc, TimeoutError) else exc
-        sys.exit(f"{NOME}: erro: {falha}: {motivo}")
+        with open(1, "wb", closefd=False) as saida:
+            saida.write(data)
+    except OSError as exc:
+        terminar(f"a escrita na saída padrão falhou: {exc}")
 
 
-def ler_argumentos() -> argparse.Namespace:
-    """Lê a linha de comando e a mensagem; SystemExit com status 2 se não servem."""
-    argparse._ = lambda frase: PORTUGUES.get(frase, frase)
-    # Com a largura dada, o argparse não carrega módulos só para procurá-la.
-    formato = functools.partial(argparse.HelpFormatter, width=80)
-    parser = argparse.ArgumentParser(
-        description=__doc__, allow_abbrev=False, formatter_class=formato
-    )
-    parser.error = lambda erro: parser.exit(
-        2, f"{NOME}: erro: {erro.removeprefix('argument ')} (veja --help)\n"
-    )
-    parser.print_help = lambda *_: escrever(parser.format_help().encode())
-    opcao = parser.add_argument
-    opcao("--host", default="127.0.0.1", help="onde está o servidor (padrão: %(default)s)")
-    opcao("--porta", type=int, default=7007, help="de 1 a 65535 (padrão: %(default)s)")
-    ajuda = "máximo de cada espera: conexão, envio e cada pedaço da resposta (padrão: %(default)s)"
-    opcao("--tempo-limite", type=float, default=10, metavar="SEGUNDOS", help=ajuda)
-    ajuda = f"de 1 a {TAMANHO_DO_BLOCO} bytes; se começa com -, ponha -- antes"
-    ajuda += " (padrão: pergunta ou lê a entrada)"
-    opcao("mensagem", nargs="?", metavar="MENSAGEM", help=ajuda)
-    args = parser.parse_args()
-    if not 1 <= args.porta <= 65535:
-        parser.error(f"--porta: {args.porta} não está entre 1 e 65535")
-    if not 0 < args.tempo_limite < float("inf"):
-        parser.error(f"--tempo-limite: {args.tempo_limite} não é um número finito acima de 0")
-    args.tempo_limite = min(args.tempo_limite, ESPERA_MAXIMA)
-    mensagem = ler_mensagem(args.mensagem)
+def terminar(erro: str, status: int = 1) -> None:
+    """Escreve o erro em uma linha no stderr, se ele a aceita, e termina: nunca retorna."""
+    try:
+        with sys.stderr:  # fechado aqui, um stderr cheio não troca o status por 120
+            print(f"{os.path.basename(sys.argv[0])}: erro: {erro}", file=sys.stderr)
+    finally:
+        sys.exit(status)
+
+
+def ler_argumentos() -> tuple[str, int, float, bytes]:
+    """Lê a linha de comando e a mensagem; SystemExit com status 2 se são inválidas."""
+    longas = ["host=", "porta=", "tempo-limite=", "help"]
+    try:
+        opcoes, resto = getopt.gnu_getopt(sys.argv[1:], "h", longas)
+    except getopt.GetoptError as exc:
+        terminar(f"opção inválida: {exc.msg!r} (veja --help)", 2)
+    valores = {"--host": "127.0.0.1", "--porta": "7007", "--tempo-limite": "10"} | dict(opcoes)
+    porta, limite = valores["--porta"], valores["--tempo-limite"]
+    if valores.keys() & {"-h", "--help"}:
+        escrever(f"{__doc__}".encode(sys.stdout.encoding, "backslashreplace"))
+        sys.exit(0)
+    if len(resto) > 1:
+        terminar(f"mais de uma mensagem: {resto!r}; com espaços, use aspas (veja --help)", 2)
+    if not (porta.isdecimal() and 1 <= float(porta) <= 65535):
+        terminar(f"--porta {porta!r}: use um número inteiro de 1 a 65535 (veja --help)", 2)
+    if not (limite.replace(".", "", 1).isdecimal() and 0 < float(limite) <= 86400):
+        terminar(f"--tempo-limite {limite!r}: use um número até 86400, como 0.5 (veja --help)", 2)
+    mensagem = os.fsencode(resto[0]) if resto else ler_mensagem()
     if not 1 <= len(mensagem) <= TAMANHO_DO_BLOCO:
-        mais = " ou mais" if mensagem and args.mensagem is None else ""
-        tamanho = f"{len(mensagem)} bytes{mais}"
-        parser.error(f"a mensagem tem {tamanho}; o servidor lê de 1 a {TAMANHO_DO_BLOCO}")
-    args.mensagem = mensagem
-    return args
-
-
-def interromper(*_: object) -> None:
-    """Termina na hora com 130 (128 + SIGINT), mesmo se a saída não anda ou o Ctrl+C se repete."""
-    if os.isatty(2):
-        os.write(2, b"\n")  # o terminal mostrou ^C e deixou o cursor ali
-    os._exit(130)
+        terminar(f"a mensagem vai de 1 a {TAMANHO_DO_BLOCO} bytes; lidos: {len(mensagem)}", 2)
+    return valores["--host"], int(porta), float(limite), mensagem
 
 
 def main() -> int:
-    """Percorre os passos do cliente e devolve o status de saída."""
-    signal.signal(signal.SIGINT, interromper)
-    with explicar("não há saída padrão"):
-        os.fstat(1)  # se ela veio fechada (>&-), o socket herdaria este descritor
-    args = ler_argumentos()
-    client_socket = conectar(args.host, args.porta, args.tempo_limite)
-    with explicar(f"a conversa com {endereco((args.host, args.porta))} falhou"):
-        conversar(client_socket, args.mensagem)
-    return 0
+    """Prepara o processo, lê os argumentos e roda o cliente; devolve o status de saída."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C mata na hora, e o shell sabe disso
+    escrever(b"")  # se a saída veio fechada (>&-), o socket herdaria o descritor dela
+    return conversar(*ler_argumentos())
 
 
 if __name__ == "__main__":

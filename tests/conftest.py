@@ -9,10 +9,12 @@ import fcntl
 import os
 import pty
 import re
+import resource
 import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import termios
@@ -26,17 +28,16 @@ import pytest
 RAIZ = Path(__file__).resolve().parent.parent
 SERVIDOR = RAIZ / "servidor_socket.py"
 CLIENTE = RAIZ / "cliente_socket.py"
-PELO_PYTHON = (sys.executable, str(SERVIDOR))
+# No modo de desenvolvimento, um socket ou um arquivo esquecido aberto suja o stderr, e o teste vê.
+PYTHON = (sys.executable, "-X", "dev", "-W", "error")
 PRAZO = 20.0  # segundos: muito mais do que qualquer espera que dá certo
+FOLGA = 4.0  # segundos: para uma máquina ocupada; bem menos que os tempos limite de fábrica
 TAMANHO_DO_BLOCO = 1024  # bytes
 
-# Um shell em segundo plano faz seus filhos ignorarem o Ctrl+C; os scripts não herdam isso daqui.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # O que mudaria o que os scripts escrevem; quem quer testar isso põe a variável de volta.
-for variavel in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "COLUMNS", "FORCE_COLOR"):
+for variavel in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "POSIXLY_CORRECT"):
     os.environ.pop(variavel, None)
+os.environ["PYTHONUTF8"] = "1"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="usa o que só o Linux oferece")
 
@@ -47,20 +48,40 @@ def tem(programa: str) -> bool:
         return False
     if programa != "nc":
         return True
-    ajuda = subprocess.run(["nc", "-h"], capture_output=True, text=True, timeout=PRAZO)
-    return "Shutdown the network socket" in ajuda.stderr + ajuda.stdout
+    ajuda = subprocess.run(["nc", "-h"], capture_output=True, timeout=PRAZO)
+    return b"Shutdown the network socket" in ajuda.stderr + ajuda.stdout
+
+
+def precisa_de(programa: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not tem(programa), reason=f"não há {programa} aqui")
+
+
+def tem_ipv6(inicio: tuple[str, ...] = ()) -> bool:
+    """Se esta máquina (ou a rede em que `inicio` põe um comando) escuta em ::1."""
+    prova = "import socket; socket.create_server(('::1', 0), family=socket.AF_INET6).close()"
+    return not subprocess.run(
+        [*inicio, sys.executable, "-c", prova], capture_output=True
+    ).returncode
+
+
+precisa_de_ipv6 = pytest.mark.skipif(not tem_ipv6(), reason="esta máquina não tem IPv6")
+
+
+def em_bytes(comando: tuple) -> list[bytes]:
+    """O comando como o sistema o recebe, em UTF-8 mesmo que a máquina use outra codificação."""
+    return [parte if isinstance(parte, bytes) else os.fspath(parte).encode() for parte in comando]
 
 
 class Processo:
     """Um script em execução, com a saída e os erros lidos por descritor e com prazo."""
 
-    def __init__(self, comando: list[str | bytes], **opcoes) -> None:
+    def __init__(self, *comando: str | bytes | Path, **opcoes) -> None:
         opcoes = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         } | opcoes
-        self.popen = subprocess.Popen(comando, **opcoes)
+        self.popen = subprocess.Popen(em_bytes(comando), **opcoes)
         self.pid = self.popen.pid
         self._lido = b""
 
@@ -85,13 +106,6 @@ class Processo:
         """Espera o fim do processo; negativo se foi um sinal."""
         return self.popen.wait(PRAZO)
 
-    def esperar_parar(self) -> None:
-        esperar_parar(self.pid)
-
-    def enviar_sinal(self, sinal: signal.Signals = signal.SIGINT) -> None:
-        self.esperar_parar()
-        self.popen.send_signal(sinal)
-
     def encerrar(self) -> None:
         self.popen.kill()
         self.popen.wait(PRAZO)
@@ -104,8 +118,8 @@ class Processo:
 class Servidor(Processo):
     """O servidor, já escutando em uma porta que o sistema escolheu."""
 
-    def __init__(self, *argumentos: str, comando: tuple = PELO_PYTHON, **opcoes) -> None:
-        super().__init__([*comando, "--porta", "0", *argumentos], **opcoes)
+    def __init__(self, *argumentos: str, comando: tuple = (*PYTHON, SERVIDOR), **opcoes) -> None:
+        super().__init__(*comando, "--porta", "0", *argumentos, **opcoes)
         self.anuncio = self.linha()
         host, porta = re.match(r"Escutando em (\S+):(\d+)( |$)", self.anuncio).group(1, 2)
         self.host, self.porta = host.strip("[]"), int(porta)
@@ -117,7 +131,7 @@ class Servidor(Processo):
     def ainda_atende(self) -> None:
         """Falha se a próxima conexão não recebe o eco inteiro e um fim limpo."""
         assert eco(self, b"mais um") == b"mais um"
-        assert "7 bytes, 'mais um'" in self.linha()
+        assert self.linha().endswith(": 7 bytes, 'mais um', fim limpo")
 
 
 class Terminal:
@@ -134,9 +148,10 @@ class Terminal:
         return self.abrir_processo(classe, *argumentos, **(pontas | opcoes), preexec_fn=self._tomar)
 
     def _tomar(self) -> None:
-        """No processo filho: o terminal passa a ser o dele, e o Ctrl+C chega a ele."""
+        """No processo filho: o terminal passa a ser o dele, e o Ctrl+C chega a ele e o mata."""
         os.setsid()
         fcntl.ioctl(self.programa, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def esperar(self, texto: str) -> None:
         """Lê a tela até que o texto apareça nela."""
@@ -160,21 +175,6 @@ class Terminal:
         for descritor in (self.pessoa, self.programa):
             with contextlib.suppress(OSError):
                 os.close(descritor)
-
-
-def esperar_parar(pid: int) -> None:
-    """Espera o processo dormir em uma chamada ao sistema (no Linux, que conta isso).
-
-    Entre a última vez que o Python olha os sinais e a chamada que bloqueia, há um instante em
-    que um sinal fica anotado e não acorda ninguém; para uma pessoa, basta repeti-lo.
-    """
-    prazo = time.monotonic() + PRAZO
-    while sys.platform == "linux" and estado(pid) != "S":
-        assert time.monotonic() < prazo, "o processo não parou em nenhuma chamada"
-
-
-def estado(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def ler_um_pedaco(descritor: int) -> bytes:
@@ -211,8 +211,15 @@ def eco(servidor: Servidor, mensagem: bytes) -> bytes:
 
 def resetar(conn: socket.socket) -> None:
     """Fecha com um reset (SO_LINGER ligado, 0 segundos) em vez de um fim."""
-    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     conn.close()
+
+
+def esperar_ate(condicao: Callable[[], object], falta: str) -> None:
+    """Volta quando a condição vale; falha, dizendo o que falta, se o prazo passa."""
+    prazo = time.monotonic() + PRAZO
+    while not condicao():
+        assert time.monotonic() < prazo, falta
 
 
 def tamanho_da_fila(porta: int) -> int:
@@ -225,16 +232,14 @@ def tamanho_da_fila(porta: int) -> int:
 
 
 def esperar_a_fila_esvaziar(porta: int) -> None:
-    prazo = time.monotonic() + PRAZO
-    while tamanho_da_fila(porta):
-        assert time.monotonic() < prazo, "o servidor não aceitou a conexão"
+    esperar_ate(lambda: not tamanho_da_fila(porta), "o servidor não aceitou a conexão")
 
 
 def esperar_o_cano_esvaziar(descritor: int) -> None:
     """Volta quando o processo na outra ponta do cano leu tudo o que havia nele."""
-    prazo = time.monotonic() + PRAZO
-    while any(fcntl.ioctl(descritor, termios.FIONREAD, bytes(4))):
-        assert time.monotonic() < prazo, "ninguém leu o cano"
+    esperar_ate(
+        lambda: not any(fcntl.ioctl(descritor, termios.FIONREAD, bytes(4))), "ninguém leu o cano"
+    )
 
 
 def encher_ate_parar(escrever: Callable[[bytes], object]) -> None:
@@ -244,34 +249,43 @@ def encher_ate_parar(escrever: Callable[[bytes], object]) -> None:
             escrever(b"x" * 65536)
 
 
+def rodar(*comando: str | bytes | Path, **opcoes) -> subprocess.CompletedProcess[bytes]:
+    """Roda o comando até o fim; sem dizer de outro modo, a entrada está vazia."""
+    if "input" not in opcoes:
+        opcoes = {"stdin": subprocess.DEVNULL} | opcoes
+    opcoes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | opcoes
+    return subprocess.run(em_bytes(comando), timeout=PRAZO, **opcoes)
+
+
 def rodar_cliente(
-    *argumentos: str | bytes,
-    porta: int,
-    entrada: bytes | None = None,
-    script: Path = CLIENTE,
-    **opcoes,
+    *argumentos: str | bytes, porta: int, inicio: tuple = (), **opcoes
 ) -> subprocess.CompletedProcess[bytes]:
-    """Roda o cliente até o fim; sem `entrada`, o stdin está vazio."""
-    return subprocess.run(
-        [sys.executable, script, "--porta", str(porta), *argumentos],
-        input=entrada or b"",
-        **({"capture_output": True} | opcoes),
-        timeout=PRAZO,
-    )
+    return rodar(*inicio, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
 
 
-def uma_linha_de_erro(stderr: bytes | str, script: str) -> str:
+def uma_linha_de_erro(stderr: bytes | str, script: Path) -> str:
     """Verifica que o stderr é uma linha só, no formato combinado, e devolve a mensagem."""
     texto = stderr.decode() if isinstance(stderr, bytes) else stderr
-    assert texto.startswith(f"{script}: erro: "), texto
+    assert texto.startswith(f"{script.name}: erro: "), texto
     assert texto.endswith("\n"), texto
-    assert texto.count("\n") == 1, texto
-    return texto.removeprefix(f"{script}: erro: ").rstrip()
+    assert texto[:-1].isprintable(), texto
+    return texto.removeprefix(f"{script.name}: erro: ").rstrip()
+
+
+def erro_do_cliente(cliente: subprocess.CompletedProcess[bytes], saida: bytes = b"") -> str:
+    """A linha de erro de um cliente que terminou com status 1, depois de escrever `saida`."""
+    assert (cliente.returncode, cliente.stdout or b"") == (1, saida), cliente.stderr
+    return uma_linha_de_erro(cliente.stderr, CLIENTE)
 
 
 def do_sistema(codigo: int) -> str:
     """O texto com que o Python mostra este errno."""
     return f"[Errno {codigo}] {os.strerror(codigo)}"
+
+
+def limitar_o_arquivo_a(quantos: int) -> Callable[[], None]:
+    """Uma preexec_fn com que a escrita em arquivo para nesse byte, como em um disco cheio."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (quantos, quantos))
 
 
 @pytest.fixture
@@ -288,6 +302,16 @@ def abrir() -> Iterator[Callable]:
 
 
 @pytest.fixture
+def abrir_cliente(abrir) -> Callable:
+    """abrir_cliente(porta, ...): o cliente, que continua enquanto o teste faz outra coisa."""
+
+    def abrir_um(porta: int, *argumentos: str, **opcoes) -> Processo:
+        return abrir(Processo, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
+
+    return abrir_um
+
+
+@pytest.fixture
 def servidor(abrir) -> Servidor:
     """O servidor como vem: uma conexão e fim."""
     return abrir(Servidor)
@@ -300,7 +324,20 @@ def servidor_continuo(abrir) -> Servidor:
 
 
 @pytest.fixture
-def parceiro() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+def ouvinte() -> Iterator[socket.socket]:
+    """Um socket que escuta, para ver quem bate à porta."""
+    with socket.create_server(("127.0.0.1", 0)) as serv_socket:
+        serv_socket.settimeout(PRAZO)
+        yield serv_socket
+
+
+def ninguem_bateu(ouvinte: socket.socket, espera: float = 0.0) -> bool:
+    """Se, ao fim da espera (em segundos), não há conexão na fila."""
+    return not select.select([ouvinte], [], [], espera)[0]
+
+
+@pytest.fixture
+def parceiro(ouvinte) -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
     """parceiro(funcao): um servidor de uma conexão que faz com ela o que a função diz.
 
     Devolve a porta. Uma exceção na função faz o teste falhar ao terminar.
@@ -308,13 +345,10 @@ def parceiro() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
     with contextlib.ExitStack() as pilha:
         falhas: list[BaseException] = []
 
-        def ouvir(funcao: Callable[[socket.socket], None], host: str = "127.0.0.1") -> int:
-            serv_socket = pilha.enter_context(socket.create_server((host, 0)))
-            serv_socket.settimeout(PRAZO)
-
+        def ouvir(funcao: Callable[[socket.socket], None]) -> int:
             def atender() -> None:
                 try:
-                    conn, _ = serv_socket.accept()
+                    conn, _ = ouvinte.accept()
                     with conn:
                         conn.settimeout(PRAZO)
                         funcao(conn)
@@ -324,7 +358,7 @@ def parceiro() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
             linha_de_execucao = threading.Thread(target=atender, daemon=True)
             linha_de_execucao.start()
             pilha.callback(linha_de_execucao.join, PRAZO)
-            return serv_socket.getsockname()[1]
+            return ouvinte.getsockname()[1]
 
         yield ouvir
     assert not falhas, falhas
@@ -336,13 +370,6 @@ def porta_sem_ninguem() -> Iterator[int]:
     with socket.socket() as preso:
         preso.bind(("127.0.0.1", 0))
         yield preso.getsockname()[1]
-
-
-@pytest.fixture(params=[False, True], ids=["com buffer", "sem buffer"])
-def com_e_sem_buffer(request, monkeypatch) -> None:
-    """Repete o teste com PYTHONUNBUFFERED, comum em contêineres."""
-    if request.param:
-        monkeypatch.setenv("PYTHONUNBUFFERED", "1")
 
 
 @pytest.fixture
@@ -368,3 +395,12 @@ def abrir_terminal(abrir) -> Iterator[Callable[[], Terminal]]:
 @pytest.fixture
 def terminal(abrir_terminal) -> Terminal:
     return abrir_terminal()
+
+
+@pytest.fixture(scope="session")
+def rede_propria() -> tuple[str, ...]:
+    """O começo de um comando que roda em uma rede só dele, se o Linux deixa; senão, ()."""
+    comando = ("unshare", "--user", "--map-root-user", "--net")
+    comando += ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+    deixa = tem("unshare") and rodar(*comando, "true").returncode == 0
+    return comando if deixa else ()

@@ -6,15 +6,15 @@ import unicodedata
 
 import pytest
 from conftest import (
-    PELO_PYTHON,
+    PYTHON,
+    SERVIDOR,
     Servidor,
     do_sistema,
     eco,
     linux,
+    precisa_de,
     receber_tudo,
     resetar,
-    tem,
-    uma_linha_de_erro,
 )
 
 
@@ -46,48 +46,42 @@ def fica_calado_ate_o_limite(servidor: Servidor) -> None:
 
 
 RESET = f"conexão perdida ({do_sistema(errno.ECONNRESET)})"
-LIMITE = "tempo limite de 0.5 s esgotado (timed out)"
+LIMITE = "tempo limite de 0.2 s esgotado"
 
 
 @pytest.mark.parametrize(
-    ("faz", "bytes_e_texto", "fim", "falhou"),
+    ("faz", "relato", "status"),
     [
-        (sai_calado, "0 bytes, ''", "o cliente saiu sem enviar nada", False),
-        pytest.param(reseta_calado, "0 bytes, ''", RESET, True, marks=linux),
-        pytest.param(reseta_depois_do_eco, "2 bytes, 'oi'", RESET, True, marks=linux),
-        (fica_calado_ate_o_limite, "0 bytes, ''", LIMITE, True),
+        (sai_calado, "0 bytes, '', fim limpo", 0),
+        pytest.param(reseta_calado, f"0 bytes, '', {RESET}", 1, marks=linux),
+        pytest.param(reseta_depois_do_eco, f"2 bytes, 'oi', {RESET}", 1, marks=linux),
+        (fica_calado_ate_o_limite, f"0 bytes, '', {LIMITE}", 1),
     ],
 )
 @pytest.mark.parametrize("continuo", [False, True])
-def test_cada_modo_de_falhar_custa_uma_linha(abrir, faz, bytes_e_texto, fim, falhou, continuo):
-    limite = ["--tempo-limite", "0.5"] if fim == LIMITE else []
+def test_cada_modo_de_falhar_custa_uma_linha_na_saida_e_nada_mais(
+    abrir, faz, relato, status, continuo
+):
+    limite = ["--tempo-limite", "0.2"] if LIMITE in relato else []
     servidor = abrir(Servidor, *limite, *(["-k"] if continuo else []))
     faz(servidor)
-    quem, _, relato = servidor.linha().partition(": ")
+    quem, _, visto = servidor.linha().partition(": ")
     assert quem.startswith("127.0.0.1:")
-    assert relato == f"{bytes_e_texto}, {fim}"
+    assert visto == relato
     if continuo:
         servidor.ainda_atende()
-        return
-    assert servidor.status() == (1 if falhou else 0)
-    assert servidor.resto() == ""
-    if falhou:
-        erro = uma_linha_de_erro(servidor.erros(), "servidor_socket.py")
-        assert erro == f"{quem}: {bytes_e_texto}, {fim}"
     else:
-        assert servidor.erros() == ""
+        assert servidor.status() == status
+        assert (servidor.resto(), servidor.erros()) == ("", "")
 
 
 @linux
-def test_quem_da_um_reset_ainda_na_fila_custa_uma_linha_tambem_nos_bsds(abrir):
+@precisa_de("strace")
+def test_quem_da_um_reset_ainda_na_fila_nao_derruba_o_servidor_tambem_nos_bsds(abrir):
     """No Linux, o accept dá certo e o recv falha; o strace faz o primeiro accept falhar."""
-    if not tem("strace"):
-        pytest.skip("não há strace para fazer o accept falhar")
     strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=accept4")
     strace += ("-e", "inject=accept4:error=ECONNABORTED:when=1")
-    servidor = abrir(Servidor, comando=(*strace, *PELO_PYTHON))
-    desistencia = do_sistema(errno.ECONNABORTED)
-    assert servidor.linha() == f"um cliente saiu antes do accept ({desistencia})"
+    servidor = abrir(Servidor, comando=(*strace, *PYTHON, SERVIDOR))
     servidor.ainda_atende()
     assert servidor.status() == 0
 
@@ -102,27 +96,22 @@ def test_quem_sai_sem_ler_o_eco_nao_derruba_o_servidor(servidor_continuo):
 @pytest.mark.parametrize(
     ("enviado", "mostrado"),
     [
-        (b"a\n127.0.0.1:1: 9 bytes, 'falso', fim limpo\n", r"a\n127.0.0.1:1: 9 bytes, \'falso\'"),
-        (b"\x1b[2J\x1b]0;titulo\x07\r\x08\x7f", r"\x1b[2J\x1b]0;titulo\x07\r\x08\x7f"),
-        ("\u009b31m\u0085\u2028\u2029".encode(), r"\x9b31m\x85\u2028\u2029"),
-        ("\u202e\u2066\u200b\ufeff\U000e0041".encode(), r"\u202e\u2066\u200b\ufeff\U000e0041"),
-        (b"\xff\xfe\xc3", r"\\xff\\xfe\\xc3"),
-        (b"\xed\xa0\x80\x00", r"\\xed\\xa0\\x80\x00"),
-        ("ação € 日本 😀".encode(), "ação € 日本 😀"),
+        (b"a\n127.0.0.1:1: 9 bytes, 'falso', fim limpo\n", r"a\n127.0.0.1:1: 9 bytes, 'falso'"),
+        (b"\x1b[2J\x1b]0;titulo\x07\r\x08\x7f", r"'\x1b[2J\x1b]0;titulo\x07\r\x08\x7f'"),
+        ("\u009b31m\u0085\u2028\u2029".encode(), r"'\x9b31m\x85\u2028\u2029'"),
+        ("\u202e\u2066\u200b\ufeff\U000e0041".encode(), r"'\u202e\u2066\u200b\ufeff\U000e0041'"),
+        ("ação € 日本 😀".encode(), "'ação € 日本 😀'"),
+        (b"\xff\xc3", r"'\udcff\udcc3'"),
+        (rb"\xff\xc3", r"'\\xff\\xc3'"),
+        (bytes(range(256)) * 4, r"'\x00\x01\x02"),
     ],
 )
 def test_o_texto_do_cliente_nao_forja_linhas_nem_chega_cru_ao_terminal(servidor, enviado, mostrado):
     assert eco(servidor, enviado) == enviado
     linha = servidor.linha()
-    assert mostrado in linha or mostrado.replace(r"\'", "'") in linha
+    assert mostrado in linha
     assert all(unicodedata.category(letra)[0] not in "CZ" or letra == " " for letra in linha)
     assert servidor.resto() == ""
-
-
-def test_todo_byte_possivel_volta_igual_e_aparece_em_uma_linha(servidor):
-    tudo = bytes(range(256)) * 4
-    assert eco(servidor, tudo) == tudo
-    assert servidor.linha().isprintable()
     assert servidor.status() == 0
 
 
@@ -134,10 +123,10 @@ def test_uma_saida_que_nao_aceita_acentos_os_recebe_escapados(abrir, monkeypatch
     assert servidor.status() == 0
 
 
-def test_o_limite_conta_ate_a_mensagem_e_nao_impede_quem_envia_a_tempo(abrir):
-    servidor = abrir(Servidor, "--tempo-limite", "4294967.4")  # mais do que o sistema sabe contar
+def test_o_limite_maximo_e_um_dia_e_nao_impede_quem_envia_a_tempo(abrir):
+    servidor = abrir(Servidor, "--tempo-limite", "86400")
     with servidor.conectar() as client_socket:
-        client_socket.settimeout(0.5)
+        client_socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
             client_socket.recv(1)
         client_socket.sendall(b"sem pressa")

@@ -1,50 +1,54 @@
 """Um nome pode ter vários endereços: o cliente tenta cada um, e conta de todos que falharam."""
 
-import shutil
+import re
 import socket
 import subprocess
-import sys
 
 import pytest
-from conftest import CLIENTE, PRAZO, Servidor, uma_linha_de_erro
+from conftest import (
+    PYTHON,
+    SERVIDOR,
+    Servidor,
+    erro_do_cliente,
+    linux,
+    precisa_de,
+    precisa_de_ipv6,
+    rodar,
+    rodar_cliente,
+    tem,
+    uma_linha_de_erro,
+)
+
+RECUSA = "Connection refused (o servidor está escutando nesse endereço?)"
+SEM_A_FAMILIA = "Address family not supported by protocol"
 
 
-def tem_dois_enderecos(nome: str) -> bool:
-    familias = [item[0] for item in socket.getaddrinfo(nome, 1, type=socket.SOCK_STREAM)]
-    return familias == [socket.AF_INET6, socket.AF_INET]
-
-
-@pytest.fixture
-def nos_dois_enderecos(tmp_path) -> list[str]:
+@pytest.fixture(scope="module")
+def nos_dois_enderecos(tmp_path_factory) -> tuple[str, ...]:
     """O começo de um comando para o qual localhost é ::1 e, depois, 127.0.0.1.
 
     Muitos sistemas já são assim. Nos outros, um espaço de nomes do Linux põe um arquivo hosts
     com os dois no lugar do verdadeiro, só para esse comando.
     """
-    if tem_dois_enderecos("localhost"):
-        return []
-    if not shutil.which("unshare"):
-        pytest.skip("localhost tem um endereço só, e não há unshare para lhe dar dois")
-    hosts = tmp_path / "hosts"
+    familias = [item[0] for item in socket.getaddrinfo("localhost", 1, type=socket.SOCK_STREAM)]
+    if familias == [socket.AF_INET6, socket.AF_INET]:
+        return ()
+    hosts = tmp_path_factory.mktemp("nomes") / "hosts"
     hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
-    comando = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    comando += ['mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
-    if subprocess.run([*comando, "true"], capture_output=True).returncode:
+    comando = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+    comando += ('mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))
+    if not tem("unshare") or rodar(*comando, "true").returncode:
         pytest.skip("localhost tem um endereço só, e o sistema não deixa dar-lhe dois")
     return comando
 
 
-def conversar_com_localhost(inicio: list[str], porta: int) -> subprocess.CompletedProcess[bytes]:
-    comando = [*inicio, sys.executable, str(CLIENTE), "--porta", str(porta)]
-    return subprocess.run(
-        [*comando, "--host", "localhost", "oi"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PRAZO,
-    )
+def conversar_com_localhost(
+    inicio: tuple[str, ...], porta: int
+) -> subprocess.CompletedProcess[bytes]:
+    return rodar_cliente("--host", "localhost", "oi", porta=porta, inicio=inicio)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=precisa_de_ipv6)])
 def test_localhost_alcanca_um_servidor_que_so_escuta_em_um_dos_enderecos(
     abrir, nos_dois_enderecos, host
 ):
@@ -53,30 +57,68 @@ def test_localhost_alcanca_um_servidor_que_so_escuta_em_um_dos_enderecos(
     assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, b"oi", b"")
 
 
+@precisa_de_ipv6
 def test_quando_todos_recusam_o_erro_nomeia_cada_endereco(nos_dois_enderecos, porta_sem_ninguem):
     cliente = conversar_com_localhost(nos_dois_enderecos, porta_sem_ninguem)
-    assert cliente.returncode == 1
-    recusa = "Connection refused (o servidor está escutando nesse endereço?)"
-    assert uma_linha_de_erro(cliente.stderr, "cliente_socket.py") == (
-        f"não foi possível conectar a [::1]:{porta_sem_ninguem}: {recusa}; "
-        f"127.0.0.1:{porta_sem_ninguem}: {recusa}"
+    assert erro_do_cliente(cliente) == (
+        f"não foi possível conectar à porta {porta_sem_ninguem}: ::1: {RECUSA}; 127.0.0.1: {RECUSA}"
     )
 
 
-def test_uma_familia_que_o_sistema_nao_tem_nao_impede_as_outras(
-    abrir, nos_dois_enderecos, tmp_path
+@linux
+@precisa_de("strace")
+def test_uma_familia_que_o_sistema_nao_tem_nao_impede_as_outras_e_aparece_no_erro(
+    abrir, nos_dois_enderecos, tmp_path, porta_sem_ninguem
 ):
     """Um núcleo sem IPv6 recusa a criação do socket: aqui, o strace recusa essa chamada."""
-    if not shutil.which("strace"):
-        pytest.skip("não há strace para recusar a criação do socket")
     servidor = abrir(Servidor, "-k")
     rastro = tmp_path / "rastro"
-    strace = [*nos_dois_enderecos, "strace", "-qq", "-o", str(rastro), "-e", "trace=socket"]
+    strace = (*nos_dois_enderecos, "strace", "-qq", "-o", str(rastro), "-e", "trace=socket")
     assert conversar_com_localhost(strace, servidor.porta).stdout == b"oi"
     # O resolvedor também cria sockets: procura-se a vez do que é do cliente.
     chamadas = rastro.read_text().splitlines()
     vez = 1 + next(i for i, linha in enumerate(chamadas) if "AF_INET6, SOCK_STREAM" in linha)
-    strace += ["-e", f"inject=socket:error=EAFNOSUPPORT:when={vez}"]
+    strace += ("-e", f"inject=socket:error=EAFNOSUPPORT:when={vez}")
     cliente = conversar_com_localhost(strace, servidor.porta)
-    assert "EAFNOSUPPORT" in rastro.read_text()
     assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, b"oi", b"")
+    assert erro_do_cliente(conversar_com_localhost(strace, porta_sem_ninguem)) == (
+        f"não foi possível conectar à porta {porta_sem_ninguem}: "
+        f"::1: {SEM_A_FAMILIA}; 127.0.0.1: {RECUSA}"
+    )
+
+
+@linux
+@precisa_de("strace")
+def test_o_servidor_diz_em_que_endereco_nao_pode_escutar_sem_a_familia():
+    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=socket")
+    strace += ("-e", "inject=socket:error=EAFNOSUPPORT")
+    servidor = rodar(*strace, *PYTHON, SERVIDOR, "--host", "::1", "--porta", "0")
+    erro = uma_linha_de_erro(servidor.stderr, SERVIDOR)
+    assert erro == f"não foi possível escutar em [::1]:0: [Errno 97] {SEM_A_FAMILIA}"
+    assert servidor.returncode == 1
+
+
+@linux
+@precisa_de_ipv6
+def test_o_escopo_de_um_endereco_ipv6_aparece_no_anuncio(abrir, rede_propria):
+    if not rede_propria:
+        pytest.skip("o sistema não deixa criar uma rede em que lo tenha um endereço local")
+    com_endereco = 'ip -6 addr add fe80::1/64 dev lo nodad && exec "$@"'
+    comando = (*rede_propria, "sh", "-c", com_endereco, "sh", *PYTHON, SERVIDOR)
+    servidor = abrir(Servidor, "--host", "fe80::1%lo", comando=comando)
+    assert servidor.host == "fe80::1%lo"
+
+
+@pytest.mark.parametrize("host", ["nao-existe.invalid", "", "x" * 70, "nó\nde\x1bteste"])
+def test_um_host_que_nao_existe_e_um_erro_de_uma_linha_nos_dois_scripts(host):
+    comeco = f"não foi possível encontrar o host {host!r} (confira --host): "
+    assert erro_do_cliente(rodar_cliente("oi", "--host", host, porta=7007)).startswith(comeco)
+    servidor = rodar(*PYTHON, SERVIDOR, "--host", host)
+    assert uma_linha_de_erro(servidor.stderr, SERVIDOR).startswith(comeco)
+    assert (servidor.returncode, servidor.stdout) == (1, b"")
+
+
+def test_um_host_com_acentos_chega_ao_dns_como_nome_internacional():
+    erro = erro_do_cliente(rodar_cliente("oi", "--host", "ação.invalid", porta=7007))
+    assert re.match(r"não foi possível encontrar o host 'ação\.invalid' \(confira --host\): ", erro)
+    assert "codec" not in erro  # quem não o achou foi o DNS

@@ -8,15 +8,15 @@ import subprocess
 import threading
 
 import pytest
-from conftest import PRAZO, TAMANHO_DO_BLOCO, Processo, eco, ler_um_pedaco, rodar_cliente, tem
-
-
-def precisa_de(programa: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not tem(programa), reason=f"não há {programa} aqui")
-
-
-def rodar(comando: str, entrada: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["sh", "-c", comando], input=entrada, capture_output=True, timeout=PRAZO)
+from conftest import (
+    PRAZO,
+    TAMANHO_DO_BLOCO,
+    Processo,
+    ler_um_pedaco,
+    precisa_de,
+    rodar,
+    rodar_cliente,
+)
 
 
 def test_o_cliente_pede_uma_pagina_ao_http_server(tmp_path):
@@ -32,7 +32,7 @@ def test_o_cliente_pede_uma_pagina_ao_http_server(tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), Pasta) as servidor_http:
         linha_de_execucao = threading.Thread(target=servidor_http.handle_request)
         linha_de_execucao.start()
-        cliente = rodar_cliente(porta=servidor_http.server_port, entrada=b"GET / HTTP/1.0\r\n\r\n")
+        cliente = rodar_cliente(porta=servidor_http.server_port, input=b"GET / HTTP/1.0\r\n\r\n")
         linha_de_execucao.join(PRAZO)
     assert cliente.returncode == 0
     assert cliente.stdout.startswith(b"HTTP/1.0 200 OK\r\n")
@@ -81,15 +81,15 @@ def test_um_cliente_do_asyncio_recebe_o_bloco_e_um_fim_limpo(servidor):
 
 @precisa_de("nc")
 def test_o_nc_e_um_cliente_do_servidor(servidor):
-    processo = rodar(f"nc -N {servidor.host} {servidor.porta}", b"pelo nc\n")
+    processo = rodar("nc", "-N", servidor.host, str(servidor.porta), input=b"pelo nc\n")
     assert (processo.returncode, processo.stdout) == (0, b"pelo nc\n")
-    assert r"8 bytes, 'pelo nc\n', descarte de 0, fim limpo" in servidor.linha()
+    assert r"8 bytes, 'pelo nc\n', fim limpo" in servidor.linha()
 
 
 @precisa_de("curl")
 def test_o_curl_mostra_o_proprio_pedido_devolvido_pelo_servidor(servidor):
     url = f"http://{servidor.host}:{servidor.porta}/eco"
-    processo = rodar(f"curl --silent --noproxy '*' --http0.9 {url}")
+    processo = rodar("curl", "--silent", "--noproxy", "*", "--http0.9", url)
     assert processo.returncode == 0
     assert processo.stdout.startswith(b"GET /eco HTTP/1.1\r\nHost: ")
     assert processo.stdout.endswith(b"\r\n\r\n")
@@ -97,8 +97,8 @@ def test_o_curl_mostra_o_proprio_pedido_devolvido_pelo_servidor(servidor):
 
 @precisa_de("socat")
 def test_o_socat_envia_muito_e_recebe_o_primeiro_bloco(servidor):
-    comando = f"socat -t {PRAZO} - TCP:{servidor.host}:{servidor.porta}"
-    processo = rodar(comando, b"x" * 500_000)
+    destino = f"TCP:{servidor.host}:{servidor.porta}"
+    processo = rodar("socat", "-t", str(PRAZO), "-", destino, input=b"x" * 500_000)
     assert (processo.returncode, processo.stderr) == (0, b"")
     assert processo.stdout == b"x" * TAMANHO_DO_BLOCO
 
@@ -106,17 +106,9 @@ def test_o_socat_envia_muito_e_recebe_o_primeiro_bloco(servidor):
 @precisa_de("socat")
 def test_o_cliente_conversa_com_um_eco_do_socat(abrir):
     comando = ["socat", "-d", "-d", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"]
-    socat = abrir(Processo, comando, stdout=subprocess.DEVNULL)
+    socat = abrir(Processo, *comando, stdout=subprocess.DEVNULL)
     visto = b""
     while not (anuncio := re.search(rb"listening on .*:(\d+)\n", visto)):
         visto += ler_um_pedaco(socat.popen.stderr.fileno())
     cliente = rodar_cliente("olá", porta=int(anuncio[1]))
     assert (cliente.returncode, cliente.stdout) == (0, "olá".encode())
-
-
-def test_duas_conversas_seguidas_com_programas_diferentes(servidor_continuo):
-    assert rodar_cliente("um", porta=servidor_continuo.porta).stdout == b"um"
-    servidor_continuo.linha()
-    assert eco(servidor_continuo, b"dois") == b"dois"
-    servidor_continuo.linha()
-    servidor_continuo.ainda_atende()

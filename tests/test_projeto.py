@@ -1,37 +1,26 @@
-"""As paredes do projeto: dois scripts, cada um sozinho, só com a biblioteca padrão."""
+"""As paredes do projeto: dois scripts curtos, cada um sozinho, só com a biblioteca padrão."""
 
 import ast
 import os
-import subprocess
+import re
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import CLIENTE, RAIZ, SERVIDOR
+from conftest import CLIENTE, RAIZ, SERVIDOR, precisa_de, rodar
 
 VISIVEIS = {"servidor_socket.py", "cliente_socket.py", "README.md", "tests", "pyproject.toml"}
 OUTRO_MODO_DE_FAZER = {"asyncio", "socketserver", "selectors", "select", "threading", "http"}
+LENTOS_DE_CARREGAR = {"argparse", "contextlib", "typing", "re"}
 
 cada_script = pytest.mark.parametrize("script", [SERVIDOR, CLIENTE], ids=lambda p: p.stem)
 
 
-def importados(script: Path) -> set[str]:
-    modulos = set()
-    for no in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
-        if isinstance(no, ast.Import):
-            modulos |= {nome.name.partition(".")[0] for nome in no.names}
-        elif isinstance(no, ast.ImportFrom):
-            modulos.add(no.module.partition(".")[0])
-    return modulos
-
-
+@precisa_de("git")
 def test_o_que_se_ve_ao_abrir_o_projeto_sao_cinco_nomes():
-    listagem = subprocess.run(
-        ["git", "ls-files"], cwd=RAIZ, capture_output=True, text=True, check=False
-    )
+    listagem = rodar("git", "ls-files", cwd=RAIZ)
     if listagem.returncode or not listagem.stdout:
         pytest.skip("esta cópia do projeto não é um repositório do git")
-    topo = {caminho.partition("/")[0] for caminho in listagem.stdout.splitlines()}
+    topo = {caminho.partition("/")[0] for caminho in listagem.stdout.decode().splitlines()}
     assert {nome for nome in topo if not nome.startswith(".")} == VISIVEIS
 
 
@@ -42,9 +31,28 @@ def test_cada_script_e_executavel_e_diz_com_que_se_executa(script):
 
 
 @cada_script
-def test_cada_script_usa_so_a_biblioteca_padrao_e_o_modulo_socket(script):
-    modulos = importados(script)
+def test_cada_script_se_le_de_uma_vez_e_comeca_pela_rede(script):
+    texto = script.read_text(encoding="utf-8")
+    assert texto.count("\n") <= 150
+    resto = texto.partition("\n# Daqui para baixo, nada de rede: ")[2]
+    assert 0 < len(resto.splitlines()[1:]) <= 70
+    assert not re.search(r"\bsock|conn\b", resto.partition("def main")[0].partition("\n")[2])
+    for no in ast.walk(ast.parse(texto)):
+        if isinstance(no, ast.FunctionDef):
+            assert no.end_lineno - no.lineno < 30, no.name
+            assert ast.get_docstring(no)
+
+
+@cada_script
+def test_cada_script_usa_so_o_que_a_biblioteca_padrao_documenta(script):
+    modulos = set()
+    for no in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        assert not isinstance(no, ast.Lambda | ast.ImportFrom)
+        if isinstance(no, ast.Import):
+            modulos |= {nome.name for nome in no.names}
+        if isinstance(no, ast.Attribute):
+            assert isinstance(no.ctx, ast.Load), f"muda um objeto alheio: {ast.unparse(no)}"
+            assert not no.attr.startswith("_"), f"nome privado: {ast.unparse(no)}"
     assert modulos <= sys.stdlib_module_names
     assert "socket" in modulos
-    assert not modulos & OUTRO_MODO_DE_FAZER
-    assert not modulos & {SERVIDOR.stem, CLIENTE.stem}
+    assert not modulos & (OUTRO_MODO_DE_FAZER | LENTOS_DE_CARREGAR | {SERVIDOR.stem, CLIENTE.stem})
