@@ -55,7 +55,7 @@ def conectar(enderecos: list[tuple], tempo_limite: float) -> socket.socket:
             client_socket = socket.socket(familia, tipo, proto)
             client_socket.settimeout(tempo_limite)
             codigo = client_socket.connect_ex(addr)
-            if codigo == 0:
+            if codigo in (0, errno.ECONNRESET, errno.EPIPE):  # só dá um reset quem já aceitou
                 return client_socket
             client_socket.close()
         except OSError as exc:  # por exemplo, esta máquina está sem IPv6
@@ -88,7 +88,7 @@ def ler_mensagem() -> bytes:
                 os.write(2, b"Mensagem: ")
             except OSError:  # sem um stderr não se vê a pergunta, e nada mais muda
                 pass
-            return sys.stdin.buffer.readline().removesuffix(os.linesep.encode())
+            return sys.stdin.buffer.raw.readline().removesuffix(os.linesep.encode())
         mensagem = b""
         while data := os.read(0, TAMANHO_DO_BLOCO + 1 - len(mensagem)):
             mensagem += data

@@ -48,7 +48,7 @@ def erro_de(script: Path, status: int, *argumentos: str | bytes, opcoes=(), **co
         (["--tempo-limite", "nan"], r"--tempo-limite 'nan': use um número até 86400, como 0\.5"),
         (["--tempo-limite", "86400.1"], r"--tempo-limite '86400\.1': use um número até 86400, .*"),
         (["--host"], r"opção inválida: 'option --host requires argument'"),
-        (["--h"], r"opção inválida: 'option --h not a unique prefix'"),
+        (["--h"], r"opção inválida: 'option --h not a unique prefix.*'"),
         (
             [b"--n\n\x1b[31m\xff"],
             r"opção inválida: 'option --n\\n\\x1b\[31m\\udcff not recognized'",

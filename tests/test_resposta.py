@@ -18,6 +18,7 @@ from conftest import (
     limitar_o_arquivo_a,
     linux,
     ninguem_bateu,
+    precisa_de,
     receber_tudo,
     resetar,
     rodar,
@@ -105,6 +106,21 @@ def test_um_servidor_que_encerra_sem_ler_nada_e_um_erro_claro(ouvinte, encerrar,
     falhas = ("o servidor encerrou antes do fim do envio", "a resposta tem 1 dos 2 bytes enviados")
     assert cliente.stderr.decode().endswith(tuple(f"{falha}\n" for falha in falhas))
     assert cliente.stderr.count(b"\n") == 1
+
+
+@linux
+@precisa_de("strace")
+def test_um_reset_logo_depois_do_accept_nao_apaga_o_que_veio_antes(parceiro):
+    """O strace atrasa o cliente até que o reset chegue: o connect_ex devolve ECONNRESET."""
+
+    def despedir_se(conn: socket.socket) -> None:
+        conn.sendall(b"220 adeus\r\n")
+        resetar(conn)
+
+    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=connect")
+    strace += ("-e", "inject=connect:delay_exit=200000")
+    cliente = rodar_cliente("oi", porta=parceiro(despedir_se), inicio=strace)
+    erro_do_cliente(cliente, b"220 adeus\r\n")
 
 
 @pytest.mark.parametrize("parte", [b"", b"metade"])

@@ -1,5 +1,6 @@
 """No terminal: a pergunta, o que se digita e a linha final, em um pseudoterminal."""
 
+import os
 import socket
 import subprocess
 
@@ -59,6 +60,16 @@ def test_sem_um_stderr_nao_se_ve_a_pergunta_e_o_cliente_continua(servidor, termi
     cliente = terminal.abrir(Processo, *comando, stdout=subprocess.PIPE)
     assert cliente.resto() == "oi"
     assert cliente.status() == 0
+
+
+def test_um_terminal_que_nao_bloqueia_e_um_erro_e_nao_uma_mensagem_cortada(
+    porta_sem_ninguem, terminal, cliente_no_terminal
+):
+    os.set_blocking(terminal.programa, False)
+    terminal.digitar(b"meta" + CTRL_D)
+    cliente = cliente_no_terminal(porta_sem_ninguem, stderr=subprocess.PIPE)
+    assert cliente.status() == 1
+    assert "erro: não foi possível ler a mensagem: " in cliente.erros()
 
 
 @pytest.mark.parametrize(
