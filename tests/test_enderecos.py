@@ -67,6 +67,7 @@ def test_quando_todos_recusam_o_erro_nomeia_cada_endereco(nos_dois_enderecos, po
 
 @linux
 @precisa_de("strace")
+@precisa_de_ipv6
 def test_uma_familia_que_o_sistema_nao_tem_nao_impede_as_outras_e_aparece_no_erro(
     abrir, nos_dois_enderecos, tmp_path, porta_sem_ninguem
 ):
