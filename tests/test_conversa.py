@@ -108,17 +108,13 @@ def test_o_servidor_le_um_recv_so_e_conta_quanto_descartou_do_resto(servidor):
     assert servidor.linha().endswith(": 3 bytes, 'abc', bytes descartados: 3, fim limpo")
 
 
-@pytest.mark.parametrize(
-    ("host", "mostrado"),
-    [pytest.param("::1", "[::1]", marks=precisa_de_ipv6), ("localhost", r"(\[::1\]|127\.0\.0\.1)")],
-)
-def test_o_host_decide_entre_ipv4_e_ipv6_nos_dois_scripts(abrir, host, mostrado):
-    mostrado = re.escape(mostrado) if host == "::1" else mostrado
-    servidor = abrir(Servidor, "--host", host)
-    assert re.match(rf"Escutando em {mostrado}:{servidor.porta} ", servidor.anuncio)
-    cliente = rodar_cliente("--host", host, "oi", porta=servidor.porta)
+@precisa_de_ipv6
+def test_o_host_decide_entre_ipv4_e_ipv6_nos_dois_scripts(abrir):
+    servidor = abrir(Servidor, "--host", "::1")
+    assert servidor.anuncio.startswith(f"Escutando em [::1]:{servidor.porta} ")
+    cliente = rodar_cliente("--host", "::1", "oi", porta=servidor.porta)
     assert (cliente.returncode, cliente.stdout) == (0, b"oi")
-    assert re.match(rf"{mostrado}:\d+: 2 bytes, ", servidor.linha())
+    assert servidor.linha().startswith("[::1]:")
 
 
 def test_cada_script_funciona_copiado_sozinho_com_chmod_744_e_executado_direto(tmp_path, abrir):

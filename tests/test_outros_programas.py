@@ -1,13 +1,11 @@
 """Outros programas na outra ponta: o que se mostra aqui é TCP, e não um acordo entre os dois."""
 
 import asyncio
-import http.client
 import http.server
 import re
 import subprocess
 import threading
 
-import pytest
 from conftest import (
     PRAZO,
     TAMANHO_DO_BLOCO,
@@ -39,17 +37,6 @@ def test_o_cliente_pede_uma_pagina_ao_http_server(tmp_path):
     assert cliente.stdout.endswith("\r\n\r\n<h1>olá</h1>".encode())
 
 
-def test_o_http_client_recebe_de_volta_o_proprio_pedido(servidor):
-    """Para um cliente HTTP, o eco do pedido dele é uma resposta que não se entende."""
-    conexao = http.client.HTTPConnection(servidor.host, servidor.porta, timeout=PRAZO)
-    conexao.request("GET", "/eco", headers={"User-Agent": "teste"})
-    with pytest.raises(http.client.BadStatusLine, match=r"GET /eco HTTP/1\.1"):
-        conexao.getresponse()
-    conexao.close()
-    assert r"'GET /eco HTTP/1.1\r\nHost: " in servidor.linha()
-    assert servidor.status() == 0
-
-
 def test_o_cliente_conversa_com_um_eco_do_asyncio():
     async def conversar() -> subprocess.CompletedProcess[bytes]:
         async def ecoar(leitor: asyncio.StreamReader, escritor: asyncio.StreamWriter) -> None:
@@ -79,13 +66,6 @@ def test_um_cliente_do_asyncio_recebe_o_bloco_e_um_fim_limpo(servidor):
     assert asyncio.run(asyncio.wait_for(conversar(), PRAZO)) == b"x" * TAMANHO_DO_BLOCO
 
 
-@precisa_de("nc")
-def test_o_nc_e_um_cliente_do_servidor(servidor):
-    processo = rodar("nc", "-N", servidor.host, str(servidor.porta), input=b"pelo nc\n")
-    assert (processo.returncode, processo.stdout) == (0, b"pelo nc\n")
-    assert r"8 bytes, 'pelo nc\n', fim limpo" in servidor.linha()
-
-
 @precisa_de("curl")
 def test_o_curl_mostra_o_proprio_pedido_devolvido_pelo_servidor(servidor):
     url = f"http://{servidor.host}:{servidor.porta}/eco"
@@ -93,14 +73,7 @@ def test_o_curl_mostra_o_proprio_pedido_devolvido_pelo_servidor(servidor):
     assert processo.returncode == 0
     assert processo.stdout.startswith(b"GET /eco HTTP/1.1\r\nHost: ")
     assert processo.stdout.endswith(b"\r\n\r\n")
-
-
-@precisa_de("socat")
-def test_o_socat_envia_muito_e_recebe_o_primeiro_bloco(servidor):
-    destino = f"TCP:{servidor.host}:{servidor.porta}"
-    processo = rodar("socat", "-t", str(PRAZO), "-", destino, input=b"x" * 500_000)
-    assert (processo.returncode, processo.stderr) == (0, b"")
-    assert processo.stdout == b"x" * TAMANHO_DO_BLOCO
+    assert r"'GET /eco HTTP/1.1\r\nHost: " in servidor.linha()
 
 
 @precisa_de("socat")
