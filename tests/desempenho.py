@@ -2,13 +2,14 @@
 
 Escreve na saída duas tabelas em Markdown e, no stderr, em que ponto está. Cada medida se repete
 em rodadas intercaladas, e vale a mediana: o que atrapalha uma rodada atrapalha a de todos.
-A razão do cliente só vale em um Python que começa com poucos módulos (sem pacotes que ele carrega
-sozinho), como o de um ambiente virtual: em outro, o que ele mesmo carrega esconde a diferença.
+A razão do cliente só vale em um Python que começa com poucos módulos, como o de um ambiente
+virtual: em outro, o que ele mesmo carrega ao começar esconde a diferença.
 """
 
 import os
 import platform
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,17 +20,15 @@ from functools import partial
 from pathlib import Path
 
 RAIZ = Path(__file__).resolve().parent.parent
-SERVIDOR = [sys.executable, str(RAIZ / "servidor_socket.py"), "-k", "--porta", "0"]
-CLIENTE = [sys.executable, str(RAIZ / "cliente_socket.py"), "--porta"]
-RODADAS = 11
+RODADAS = 21
 CONEXOES = 300  # por rodada e servidor
 TENTATIVAS = 50  # por tamanho e servidor, para contar perdas
 TAMANHOS = (100, 5_000, 1_000_000)  # bytes
-EXECUCOES = 41  # de cada cliente
+EXECUCOES = 61  # de cada cliente
 PRAZO = 20.0  # segundos
 
 # Os pares: o mesmo eco de um bloco, como se escreve sem pensar no fim da conexão.
-OS_PASSOS_AO_PE_DA_LETRA = """
+SO_OS_PASSOS = """
 import socket
 serv_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 serv_socket.bind(("127.0.0.1", 0))
@@ -74,35 +73,32 @@ asyncio.run(main())
 CLIENTE_DE_SEIS_LINHAS = """\
 import socket, sys
 client_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-client_socket.connect(("127.0.0.1", int(sys.argv[1])))
-client_socket.sendall(str.encode(sys.argv[2]))
+client_socket.connect(("127.0.0.1", int(sys.argv[2])))
+client_socket.sendall(str.encode(sys.argv[3]))
 print(client_socket.recv(1024).decode())
 client_socket.close()
 """
-NOSSO = "`servidor_socket.py -k`"
+NOSSO, REFERENCIA, SEIS_LINHAS = "`servidor_socket.py -k`", "`socketserver`", "seis linhas"
 SERVIDORES = {
-    NOSSO: SERVIDOR,
-    "os passos ao pé da letra": [sys.executable, "-c", OS_PASSOS_AO_PE_DA_LETRA],
-    "`socketserver.TCPServer`": [sys.executable, "-c", COM_SOCKETSERVER],
-    "`asyncio.start_server`": [sys.executable, "-c", COM_ASYNCIO],
+    NOSSO: (str(RAIZ / "servidor_socket.py"), "-k", "--porta", "0"),
+    "só os onze passos": ("-c", SO_OS_PASSOS),
+    REFERENCIA: ("-c", COM_SOCKETSERVER),
+    "`asyncio`": ("-c", COM_ASYNCIO),
 }
-REFERENCIA = "`socketserver.TCPServer`"
 
 
 @contextmanager
-def servidor_em_execucao(comando: list[str]) -> Iterator[int]:
+def servidor_em_execucao(comando: tuple[str, ...]) -> Iterator[int]:
     """Dá a porta do servidor, que narra em um arquivo e morre no fim."""
     with tempfile.TemporaryFile() as registro:
-        processo = subprocess.Popen(comando, stdout=registro, stderr=subprocess.DEVNULL)
+        processo = subprocess.Popen([sys.executable, *comando], stdout=registro)
         try:
-            prazo = time.monotonic() + PRAZO
-            anuncio = b""
+            anuncio, prazo = b"", time.monotonic() + PRAZO
             while not anuncio.endswith(b"\n"):
                 if time.monotonic() > prazo:
                     raise TimeoutError(f"o servidor não anunciou a porta: {comando}")
                 anuncio = os.pread(registro.fileno(), 200, 0)
-            numero = anuncio.split(b" (")[0].rpartition(b":")[2]
-            yield int(numero)
+            yield int(anuncio.split(b" (")[0].rpartition(b":")[2])
         finally:
             processo.kill()
             processo.wait()
@@ -126,7 +122,7 @@ def conexoes_por_segundo(porta: int) -> float:
     return CONEXOES / (time.perf_counter() - inicio)
 
 
-def chegou_inteira(porta: int, tamanho: int) -> bool:
+def chegou_inteira(tamanho: int, porta: int) -> bool:
     """Se a resposta é o começo da mensagem (um bloco, ou o que um recv achou) e termina limpa."""
     try:
         resposta = eco(porta, b"x" * tamanho)
@@ -135,97 +131,75 @@ def chegou_inteira(porta: int, tamanho: int) -> bool:
     return 0 < len(resposta) <= 1024 and resposta == b"x" * len(resposta)
 
 
-def segundos_do_processo(comando: list[str]) -> float:
+def milissegundos_do_processo(comando: tuple[str, ...]) -> float:
     inicio = time.perf_counter()
     # Sem timeout: com ele, o subprocess pergunta de tempos em tempos, e não no fim.
-    subprocess.run(comando, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - inicio
+    subprocess.run([sys.executable, *comando], stdout=subprocess.DEVNULL, check=True)
+    return (time.perf_counter() - inicio) * 1000
 
 
-def mediana(valores: list[float]) -> float:
-    return sorted(valores)[len(valores) // 2]
-
-
-def intercalar(
-    rodadas: int, o_que: str, medidas: dict[str, Callable[[], float]]
-) -> dict[str, list]:
-    """Repete as medidas, uma de cada por rodada; devolve a lista de valores de cada uma."""
-    valores: dict[str, list[float]] = {nome: [] for nome in medidas}
+def intercalar(rodadas: int, o_que: str, medir: Callable, pares: dict[str, object]) -> dict:
+    """Mede cada par uma vez por rodada; devolve a lista de valores de cada um."""
+    valores: dict[str, list[float]] = {nome: [] for nome in pares}
     for rodada in range(rodadas):
         print(f"\r{o_que}: {rodada + 1} de {rodadas} ", end="", file=sys.stderr, flush=True)
-        for nome, medir in medidas.items():
-            valores[nome].append(medir())
+        for nome, par in pares.items():
+            valores[nome].append(medir(par))
     print(file=sys.stderr)
     return valores
 
 
-def razao(valores: list[float], referencia: list[float]) -> float:
+def razao(valores: list[float], referencia: list[float]) -> str:
     """A mediana das razões de cada rodada."""
-    return mediana([valor / outro for valor, outro in zip(valores, referencia, strict=True)])
+    vezes = [valor / outro for valor, outro in zip(valores, referencia, strict=True)]
+    return decimal(statistics.median(vezes), 2)
 
 
 def decimal(numero: float, casas: int) -> str:
     return f"{numero:.{casas}f}".replace(".", ",")
 
 
-def medir_os_servidores(portas: dict[str, int]) -> Iterator[str]:
-    """As linhas da tabela dos servidores."""
-    velocidades = intercalar(
-        RODADAS,
-        "conexões por segundo",
-        {nome: partial(conexoes_por_segundo, porta) for nome, porta in portas.items()},
-    )
+def medir_os_servidores(portas: dict[str, int]) -> None:
+    """Escreve a tabela dos servidores: velocidade, e respostas que chegam inteiras."""
+    ritmos = intercalar(RODADAS, "conexões por segundo", conexoes_por_segundo, portas)
     chegadas = [
-        intercalar(
-            TENTATIVAS,
-            f"respostas a {tamanho} bytes",
-            {nome: partial(chegou_inteira, porta, tamanho) for nome, porta in portas.items()},
-        )
+        intercalar(TENTATIVAS, f"respostas a {tamanho} B", partial(chegou_inteira, tamanho), portas)
         for tamanho in TAMANHOS
     ]
-    for nome in portas:
-        vezes = razao(velocidades[nome], velocidades[REFERENCIA])
+    tamanhos = [f"{tamanho:,} B".replace(",", ".") for tamanho in TAMANHOS]
+    print(f"| servidor | conexões/s | razão | {' | '.join(tamanhos)} |\n|---|---|---|---|---|---|")
+    for nome, ritmo in ritmos.items():
         inteiras = [f"{sum(chegada[nome])} de {TENTATIVAS}" for chegada in chegadas]
-        colunas = [nome, f"{mediana(velocidades[nome]):.0f}", decimal(vezes, 2), *inteiras]
-        yield f"| {' | '.join(colunas)} |"
+        colunas = [f"{statistics.median(ritmo):.0f}", razao(ritmo, ritmos[REFERENCIA]), *inteiras]
+        print(f"| {nome} | {' | '.join(colunas)} |")
 
 
-def medir_os_clientes(porta: int) -> Iterator[str]:
-    """As linhas da tabela dos clientes."""
+def medir_os_clientes(porta: int) -> None:
+    """Escreve a tabela dos clientes: o tempo do processo inteiro."""
     with tempfile.TemporaryDirectory() as pasta:
         seis_linhas = Path(pasta) / "seis_linhas.py"
         seis_linhas.write_text(CLIENTE_DE_SEIS_LINHAS)
-        clientes = {
-            "`cliente_socket.py`": CLIENTE,
-            "um cliente de seis linhas": [sys.executable, str(seis_linhas)],
-        }
-        comandos = {nome: [*inicio, str(porta), "oi"] for nome, inicio in clientes.items()}
-        tempos = intercalar(
-            EXECUCOES,
-            "execuções do cliente",
-            {nome: partial(segundos_do_processo, comando) for nome, comando in comandos.items()},
-        )
-    for nome in clientes:
-        vezes = razao(tempos[nome], tempos["um cliente de seis linhas"])
-        yield f"| {nome} | {decimal(mediana(tempos[nome]) * 1000, 1)} | {decimal(vezes, 2)} |"
+        scripts = {"`cliente_socket.py`": RAIZ / "cliente_socket.py", SEIS_LINHAS: seis_linhas}
+        comandos = {nome: (str(s), "--porta", str(porta), "oi") for nome, s in scripts.items()}
+        tempos = intercalar(EXECUCOES, "clientes", milissegundos_do_processo, comandos)
+    print("\n| cliente | ms | razão |\n|---|---|---|")
+    for nome, tempo in tempos.items():
+        mediana = decimal(statistics.median(tempo), 1)
+        print(f"| {nome} | {mediana} | {razao(tempo, tempos[SEIS_LINHAS])} |")
 
 
 def main() -> None:
+    contar_modulos = [sys.executable, "-c", "import sys; print(len(sys.modules))"]
+    modulos = int(subprocess.run(contar_modulos, capture_output=True, check=True).stdout)
+    print(f"Python {platform.python_version()}, {modulos} módulos ao começar", end=", ")
+    print(f"{os.cpu_count()} núcleos, {platform.system()}\n", flush=True)
     with ExitStack() as pilha:
         portas = {
             nome: pilha.enter_context(servidor_em_execucao(comando))
             for nome, comando in SERVIDORES.items()
         }
-        servidores = [*medir_os_servidores(portas)]
-        clientes = [*medir_os_clientes(portas[NOSSO])]
-    contar_modulos = [sys.executable, "-c", "import sys; print(len(sys.modules))"]
-    modulos = int(subprocess.run(contar_modulos, capture_output=True, check=True).stdout)
-    python = f"Python {platform.python_version()}, que começa com {modulos} módulos"
-    print(f"{python}; {os.cpu_count()} núcleos, {platform.system()}\n")
-    tamanhos = [f"{tamanho:,} B".replace(",", ".") for tamanho in TAMANHOS]
-    print(f"| servidor | conexões/s | razão | {' | '.join(tamanhos)} |")
-    print("|---|---|---|---|---|---|", *servidores, sep="\n")
-    print("\n| cliente | ms | razão |\n|---|---|---|", *clientes, sep="\n")
+        medir_os_servidores(portas)
+        medir_os_clientes(portas[NOSSO])
 
 
 if __name__ == "__main__":
