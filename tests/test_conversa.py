@@ -97,15 +97,15 @@ def test_de_1_a_1024_bytes_a_mensagem_volta_inteira(servidor, tamanho):
     assert f": {tamanho} {'byte' if tamanho == 1 else 'bytes'}, " in servidor.linha()
 
 
-def test_o_servidor_le_um_recv_so_e_conta_quanto_descartou_do_resto(servidor):
+def test_o_servidor_le_um_recv_so_anuncia_o_fim_e_descarta_o_que_vem_depois(servidor):
     """O TCP não guarda as divisões da mensagem: o que chega depois do recv não é devolvido."""
     with servidor.conectar() as client_socket:
         client_socket.sendall(b"abc")
-        assert client_socket.recv(TAMANHO_DO_BLOCO) == b"abc"
+        assert receber_tudo(client_socket) == b"abc"
         client_socket.sendall(b"def")
         client_socket.shutdown(socket.SHUT_WR)
-        assert receber_tudo(client_socket) == b""
-    assert servidor.linha().endswith(": 3 bytes, 'abc', bytes descartados: 3, fim limpo")
+        assert servidor.linha().endswith(": 3 bytes, 'abc', bytes descartados: 3, fim limpo")
+        assert client_socket.recv(1) == b""
 
 
 @precisa_de_ipv6

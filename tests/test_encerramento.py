@@ -41,13 +41,6 @@ def test_o_fim_vem_limpo_cem_vezes_seguidas_com_bytes_sobrando(servidor_continuo
         assert servidor_continuo.linha().endswith(", bytes descartados: 1976, fim limpo")
 
 
-def test_o_servidor_anuncia_o_fim_do_eco_sem_esperar_o_fim_do_cliente(servidor, cronometro):
-    with servidor.conectar() as client_socket:
-        client_socket.sendall(b"oi")
-        assert receber_tudo(client_socket) == b"oi"
-        assert cronometro() < FOLGA
-
-
 def test_quem_nunca_encerra_espera_um_segundo_e_nao_e_falha(servidor, cronometro):
     with servidor.conectar() as calado:
         calado.sendall(b"oi")

@@ -195,8 +195,11 @@ def test_sem_descritores_livres_o_servidor_termina_com_uma_linha(servidor_contin
 @AMBOS
 def test_a_ajuda_e_a_docstring_e_os_padroes_dela_sao_os_do_codigo(script, monkeypatch):
     ajuda = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")), clean=False)
-    processo = rodar(*PYTHON, script, "-h")
-    assert (processo.returncode, processo.stdout.decode(), processo.stderr) == (0, ajuda, b"")
+    for codificacao in ("utf-8", "ascii"):
+        monkeypatch.setenv("PYTHONIOENCODING", codificacao)
+        processo = rodar(*PYTHON, script, "-h")
+        assert (processo.returncode, processo.stderr) == (0, b"")
+        assert processo.stdout == ajuda.encode(codificacao, "backslashreplace")
     assert max(map(len, ajuda.splitlines())) <= 79
 
     modulo = importlib.util.spec_from_file_location(script.stem, script)

@@ -98,7 +98,7 @@ def test_a_entrada_e_lida_ate_o_fim_antes_de_conectar(abrir_cliente, ouvinte):
 
 @pytest.mark.parametrize(
     ("argumentos", "entrada", "lidos"),
-    [([""], b"", 0), ([], b"", 0), (["é" * 513], b"", 1026), ([], b"x" * 100_000, 1025)],
+    [([""], b"outra", 0), ([], b"", 0), (["é" * 513], b"", 1026), ([], b"x" * 100_000, 1025)],
 )
 def test_uma_mensagem_vazia_ou_longa_e_um_erro_e_nada_e_enviado(
     ouvinte, argumentos, entrada, lidos

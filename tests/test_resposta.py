@@ -110,11 +110,14 @@ def test_um_servidor_que_encerra_sem_ler_nada_e_um_erro_claro(ouvinte, encerrar,
 
 @linux
 @precisa_de("strace")
-def test_um_reset_logo_depois_do_accept_nao_apaga_o_que_veio_antes(parceiro):
-    """O strace atrasa o cliente até que o reset chegue: o connect_ex devolve ECONNRESET."""
+@pytest.mark.parametrize("antes_do_reset", [[], [socket.SHUT_WR]])
+def test_um_reset_logo_depois_do_accept_nao_apaga_o_que_veio_antes(parceiro, antes_do_reset):
+    """O strace atrasa o cliente até que o reset chegue: o connect_ex devolve esse erro."""
 
     def despedir_se(conn: socket.socket) -> None:
         conn.sendall(b"220 adeus\r\n")
+        for direcao in antes_do_reset:
+            conn.shutdown(direcao)
         resetar(conn)
 
     strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=connect")
