@@ -5,7 +5,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import CLIENTE, PYTHON, Processo, linux, ninguem_bateu, receber_tudo
+from conftest import CLIENTE, PYTHON, Processo, linux, ninguem_bateu, receber_tudo, resetar
 
 CTRL_D = b"\x04"
 
@@ -102,13 +102,15 @@ def test_a_quebra_final_so_e_acrescentada_quando_falta(
     assert terminal.tela() == na_tela
 
 
+@linux
 def test_uma_resposta_interrompida_deixa_o_erro_em_uma_linha_propria(
     parceiro, terminal, cliente_no_terminal
 ):
-    def responder_pouco(conn: socket.socket) -> None:
+    def responder_e_resetar(conn: socket.socket) -> None:
         receber_tudo(conn)
         conn.sendall(b"met")
+        resetar(conn)
 
-    cliente = cliente_no_terminal(parceiro(responder_pouco), "metade")
+    cliente = cliente_no_terminal(parceiro(responder_e_resetar), "metade")
     assert cliente.status() == 1
     assert terminal.tela().startswith("met\r\ncliente_socket.py: erro: a conversa com '127.0.0.1' ")
