@@ -64,8 +64,8 @@ def test_um_argumento_que_nao_serve_e_uma_linha_e_status_2(script, argumentos, e
     assert re.fullmatch(rf"{erro} \(veja --help\)", erro_de(script, 2, *argumentos))
 
 
-def test_a_porta_0_serve_para_escutar_e_nao_para_conectar():
-    erro = erro_de(CLIENTE, 2, "--porta", "0", "oi")
+def test_a_porta_0_nao_serve_para_conectar_e_isso_se_diz_antes_de_ler_a_mensagem():
+    erro = erro_de(CLIENTE, 2, "--porta", "0", preexec_fn=lambda: os.close(0))
     assert erro == "--porta '0': use um número inteiro de 1 a 65535 (veja --help)"
 
 
@@ -81,7 +81,7 @@ def test_so_uma_segunda_mensagem_recebe_a_dica_das_aspas():
     assert erro_de(CLIENTE, 2, "olá", b"mundo\n") == (
         r"mais de uma mensagem: ['olá', 'mundo\n']; com espaços, use aspas (veja --help)"
     )
-    assert "aspas" not in erro_de(SERVIDOR, 2, "olá")
+    assert erro_de(SERVIDOR, 2, "olá\n") == r"argumento inesperado: 'olá\n' (veja --help)"
 
 
 def test_uma_porta_em_uso_diz_para_escolher_outra(servidor):
@@ -92,9 +92,9 @@ def test_uma_porta_em_uso_diz_para_escolher_outra(servidor):
 
 
 def test_um_endereco_que_nao_e_da_maquina_diz_para_conferir_o_host():
-    erro = erro_de(SERVIDOR, 1, "--porta", "0", "--host", "192.0.2.77")
+    erro = erro_de(SERVIDOR, 1, "--porta", "80", "--host", "192.0.2.77")
     assert erro == (
-        f"não foi possível escutar em 192.0.2.77:0: {do_sistema(errno.EADDRNOTAVAIL)} "
+        f"não foi possível escutar em 192.0.2.77:80: {do_sistema(errno.EADDRNOTAVAIL)} "
         "(o endereço não é desta máquina: confira --host)"
     )
 
@@ -200,7 +200,7 @@ def test_a_ajuda_e_a_docstring_e_os_padroes_dela_sao_os_do_codigo(script, monkey
     ajuda = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")), clean=False)
     for codificacao in ("utf-8", "ascii"):
         monkeypatch.setenv("PYTHONIOENCODING", codificacao)
-        processo = rodar(*PYTHON, script, "-h")
+        processo = rodar(*PYTHON, script, "um", "dois", "-h")
         assert (processo.returncode, processo.stderr) == (0, b"")
         assert processo.stdout == ajuda.encode(codificacao, "backslashreplace")
     assert max(map(len, ajuda.splitlines())) <= 79
