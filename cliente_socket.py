@@ -34,7 +34,7 @@ def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> in
             falha = f"a conversa com {host!r} na porta {porta} falhou"
             try:
                 client_socket.sendall(mensagem)
-                # Sem isto, um eco que só encerra depois de nós (RFC 862) e nós nos esperaríamos.
+                # Sem isto, um eco que encerra depois de nós (RFC 862) nos esperaria, e nós a ele.
                 client_socket.shutdown(socket.SHUT_WR)
             except OSError as exc:
                 receber(client_socket)  # o que o servidor disse antes de encerrar não se perde

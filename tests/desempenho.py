@@ -1,4 +1,4 @@
-"""Mede o par ao lado dos seus pares: python3 tests/desempenho.py (menos de um minuto).
+"""Compara o par com outros servidores e clientes: python3 tests/desempenho.py (menos de um minuto).
 
 Escreve na saída duas tabelas em Markdown e, no stderr, em que ponto está. Cada medida se repete
 em rodadas intercaladas, e vale a mediana: o que atrapalha uma rodada atrapalha a de todos.
