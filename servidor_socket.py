@@ -28,7 +28,7 @@ DICAS = {  # o que fazer, conforme o erro ao escutar
 
 
 def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
-    """Escuta, atende uma conexão, ou uma após a outra, e conta como foi; devolve o status."""
+    """Escuta e atende uma conexão, ou uma após a outra; devolve o status. SystemExit se falha."""
     falha = f"não foi possível encontrar o host {host!r} (confira --host)"  # se o passo falhar
     try:
         familia, tipo, proto, _, addr = socket.getaddrinfo(host, porta, type=socket.SOCK_STREAM)[0]
