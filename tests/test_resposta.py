@@ -135,7 +135,7 @@ def test_o_limite_vale_para_cada_pedaco_e_o_que_chegou_e_impresso(parceiro, part
         assert terminou.wait(PRAZO)
 
     porta = parceiro(calar)
-    cliente = rodar_cliente("oi", "--tempo-limite", "0.2", porta=porta)
+    cliente = rodar_cliente("oi", "--tempo-limite", "0.4", porta=porta)
     terminou.set()
     erro = erro_do_cliente(cliente, parte)
     assert erro == f"{a_conversa_falhou(porta)}tempo limite esgotado"
