@@ -5,7 +5,7 @@ uso: cliente_socket.py [opções] [--] [MENSAGEM]
   MENSAGEM                 até 1024 bytes (padrão: pergunta ou lê a entrada)
   --host HOST              onde está o servidor (padrão: 127.0.0.1)
   --porta PORTA            de 1 a 65535 (padrão: 7007)
-  --tempo-limite SEGUNDOS  máximo de cada espera, até 86400 (padrão: 10)
+  --tempo-limite SEGUNDOS  espera pelo servidor, até 86400 (padrão: 10)
   -h, --help               mostra esta ajuda e termina
 """
 
@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 
-TAMANHO_DO_BLOCO = 1024  # bytes: o máximo da mensagem (o servidor não lê mais) e de cada recv
+TAMANHO_DO_BLOCO = 1024  # bytes: o máximo da mensagem (o eco não passa disso) e de cada recv
 MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo acabou
     errno.ECONNREFUSED: "Connection refused (o servidor está escutando nesse endereço?)",
     errno.EWOULDBLOCK: "tempo limite esgotado (confira o endereço ou aumente --tempo-limite)",

@@ -1,6 +1,6 @@
 """O que os testes têm em comum: os dois scripts como processos, e quem fala com eles.
 
-Nada aqui dorme: espera-se pelo que um processo escreve ou pelo que um socket recebe, e cada
+Espera-se pelo que um processo escreve ou pelo que um socket recebe, e cada
 espera tem um prazo, para que um defeito apareça como falha e não como uma suíte parada.
 """
 
@@ -305,8 +305,9 @@ def abrir() -> Iterator[Callable]:
 def abrir_cliente(abrir) -> Callable:
     """abrir_cliente(porta, ...): o cliente, que continua enquanto o teste faz outra coisa."""
 
-    def abrir_um(porta: int, *argumentos: str, **opcoes) -> Processo:
-        return abrir(Processo, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
+    def abrir_um(porta: int, *argumentos: str, inicio: tuple = (), **opcoes) -> Processo:
+        comando = (*inicio, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos)
+        return abrir(Processo, *comando, **opcoes)
 
     return abrir_um
 

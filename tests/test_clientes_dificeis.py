@@ -123,7 +123,7 @@ def test_uma_saida_que_nao_aceita_acentos_os_recebe_escapados(abrir, monkeypatch
     assert servidor.status() == 0
 
 
-def test_o_limite_maximo_e_um_dia_e_nao_impede_quem_envia_a_tempo(abrir):
+def test_com_o_limite_de_um_dia_quem_envia_a_tempo_recebe_o_eco(abrir):
     servidor = abrir(Servidor, "--tempo-limite", "86400")
     with servidor.conectar() as client_socket:
         client_socket.settimeout(0.2)

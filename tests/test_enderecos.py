@@ -116,7 +116,7 @@ def test_o_escopo_de_um_endereco_ipv6_aparece_no_anuncio(abrir, rede_propria):
     assert servidor.host == "fe80::1%lo"
 
 
-@pytest.mark.parametrize("host", ["nao-existe.invalid", "", "é" * 70, "nó\nde\x1bteste"])
+@pytest.mark.parametrize("host", ["a..b", "", "é" * 70, "nó\nde\x1bteste"])
 def test_um_host_que_nao_existe_e_um_erro_de_uma_linha_nos_dois_scripts(host):
     comeco = f"não foi possível encontrar o host {host!r} (confira --host): "
     assert erro_do_cliente(rodar_cliente("oi", "--host", host, porta=7007)).startswith(comeco)

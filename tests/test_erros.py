@@ -71,7 +71,7 @@ def test_a_porta_0_nao_serve_para_conectar_e_isso_se_diz_antes_de_ler_a_mensagem
 
 @AMBOS
 def test_os_limites_sao_aceitos_e_as_opcoes_podem_ser_abreviadas(script):
-    """Quem nega é o DNS (status 1), e não a leitura dos argumentos (status 2)."""
+    """Quem nega é o nome (status 1), e não a leitura dos argumentos (status 2)."""
     sem_host = ("--ho", "a..b", *MENSAGEM[script])
     erro_de(script, 1, "--port=65535", "--tempo", "86400", *sem_host)
     erro_de(script, 1, "--porta", "1", "--tempo-limite=.001", *sem_host)

@@ -1,10 +1,8 @@
 """Outros programas na outra ponta: o que se mostra aqui é TCP, e não um acordo entre os dois."""
 
 import asyncio
-import http.server
 import re
 import subprocess
-import threading
 
 from conftest import (
     PRAZO,
@@ -15,26 +13,6 @@ from conftest import (
     rodar,
     rodar_cliente,
 )
-
-
-def test_o_cliente_pede_uma_pagina_ao_http_server(tmp_path):
-    (tmp_path / "index.html").write_text("<h1>olá</h1>", encoding="utf-8")
-
-    class Pasta(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *argumentos) -> None:
-            super().__init__(*argumentos, directory=tmp_path)
-
-        def log_message(self, *_) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Pasta) as servidor_http:
-        linha_de_execucao = threading.Thread(target=servidor_http.handle_request)
-        linha_de_execucao.start()
-        cliente = rodar_cliente(porta=servidor_http.server_port, input=b"GET / HTTP/1.0\r\n\r\n")
-        linha_de_execucao.join(PRAZO)
-    assert cliente.returncode == 0
-    assert cliente.stdout.startswith(b"HTTP/1.0 200 OK\r\n")
-    assert cliente.stdout.endswith("\r\n\r\n<h1>olá</h1>".encode())
 
 
 def test_o_cliente_conversa_com_um_eco_do_asyncio():

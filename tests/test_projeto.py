@@ -10,7 +10,7 @@ from conftest import CLIENTE, RAIZ, SERVIDOR, precisa_de, rodar
 
 VISIVEIS = {"servidor_socket.py", "cliente_socket.py", "README.md", "tests", "pyproject.toml"}
 OUTRO_MODO_DE_FAZER = {"asyncio", "socketserver", "selectors", "select", "threading", "http"}
-LENTOS_DE_CARREGAR = {"argparse", "contextlib", "typing", "re"}
+LENTOS_DE_CARREGAR = {"argparse", "contextlib", "typing"}
 
 cada_script = pytest.mark.parametrize("script", [SERVIDOR, CLIENTE], ids=lambda p: p.stem)
 

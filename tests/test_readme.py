@@ -54,7 +54,7 @@ def ler_blocos() -> list[Bloco]:
 
 BLOCOS = ler_blocos()
 # O segundo bloco é o que roda estes testes: rodá-lo daqui seria rodá-los sem fim. É o .ci/run que
-# o lê do README e o roda, como está, em uma cópia limpa.
+# o lê do README e o roda, como está.
 DOS_TESTES = BLOCOS[1]
 
 
@@ -67,7 +67,7 @@ def molde(saida: str) -> str:
 
 @pytest.fixture
 def copia_do_projeto(tmp_path) -> Path:
-    """O que um git clone traria, em uma pasta nova."""
+    """Os dois scripts, em uma pasta nova."""
     pasta = tmp_path / "projeto"
     pasta.mkdir()
     for script in SCRIPTS.values():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import select
 import socket
 import threading
@@ -127,7 +128,7 @@ def test_um_reset_logo_depois_do_accept_nao_apaga_o_que_veio_antes(parceiro, ant
 
 
 @pytest.mark.parametrize("parte", [b"", b"metade"])
-def test_o_limite_vale_para_cada_pedaco_e_o_que_chegou_e_impresso(parceiro, parte):
+def test_o_limite_vale_tambem_no_meio_e_o_que_chegou_e_impresso(parceiro, parte):
     terminou = threading.Event()
 
     def calar(conn: socket.socket) -> None:
@@ -139,6 +140,25 @@ def test_o_limite_vale_para_cada_pedaco_e_o_que_chegou_e_impresso(parceiro, part
     terminou.set()
     erro = erro_do_cliente(cliente, parte)
     assert erro == f"{a_conversa_falhou(porta)}tempo limite esgotado"
+
+
+@linux
+@precisa_de("strace")
+def test_o_limite_e_o_mesmo_para_cada_pedaco(abrir_cliente, ouvinte, tmp_path):
+    """O strace mostra quanto o cliente pede ao sistema que espere, em milissegundos."""
+    strace = ("strace", "-o", tmp_path / "rastro", "-e", "trace=poll")
+    porta = str(ouvinte.getsockname()[1])
+    cliente = abrir_cliente(porta, "--tempo-limite", "9", "oi", inicio=strace)
+    conn, _ = ouvinte.accept()
+    with conn:
+        assert receber_tudo(conn) == b"oi"
+        for parte in ("um", "dois"):
+            select.select([], [], [], 0.05)
+            conn.sendall(f"{parte}\n".encode())
+            assert cliente.linha() == parte
+    assert cliente.status() == 0
+    esperas = re.findall(r"POLLIN.*\}\], 1, (\d+)\)", (tmp_path / "rastro").read_text())
+    assert esperas == ["9000"] * 3
 
 
 def test_uma_porta_em_que_ninguem_escuta_diz_o_que_conferir(porta_sem_ninguem):

@@ -1,4 +1,4 @@
-"""Ctrl+C e SIGTERM matam os dois scripts na hora, em qualquer ponto e sem uma palavra."""
+"""Ctrl+C e SIGTERM matam os dois scripts na hora, em toda espera e sem uma palavra."""
 
 import os
 import signal
