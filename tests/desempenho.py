@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 RAIZ = Path(__file__).resolve().parent.parent
-RODADAS = 21
+RODADAS = 61
 CONEXOES = 300  # por rodada e servidor
 TENTATIVAS = 50  # por tamanho e servidor, para contar perdas
 TAMANHOS = (100, 5_000, 1_000_000)  # bytes
