@@ -28,7 +28,7 @@ import pytest
 RAIZ = Path(__file__).resolve().parent.parent
 SERVIDOR = RAIZ / "servidor_socket.py"
 CLIENTE = RAIZ / "cliente_socket.py"
-# No modo de desenvolvimento, um socket ou um arquivo esquecido aberto suja o stderr, e o teste vê.
+# No modo de desenvolvimento, um socket ou arquivo esquecido aberto suja o stderr, se ainda há um.
 PYTHON = (sys.executable, "-X", "dev", "-W", "error")
 PRAZO = 20.0  # segundos: muito mais do que qualquer espera que dá certo
 FOLGA = 4.0  # segundos: para uma máquina ocupada; bem menos que os tempos limite de fábrica

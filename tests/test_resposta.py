@@ -168,6 +168,19 @@ def test_uma_porta_em_que_ninguem_escuta_diz_o_que_conferir(porta_sem_ninguem):
     )
 
 
+def test_um_socket_que_nao_se_conectou_e_fechado(porta_sem_ninguem):
+    """Quem termina com um erro fecha o stderr, e o aviso não se veria: aqui, ele fica aberto."""
+    tentativas = (
+        "import cliente_socket, socket\n"
+        f"addr = ('127.0.0.1', {porta_sem_ninguem})\n"
+        "enderecos = [(socket.AF_INET, socket.SOCK_STREAM, 0, '', addr)] * 2\n"
+        "try: cliente_socket.conectar(enderecos, 10)\n"
+        "except OSError: print('recusa')"
+    )
+    processo = rodar(*PYTHON, "-c", tentativas, cwd=RAIZ)
+    assert (processo.stdout, processo.stderr) == (b"recusa\n", b"")
+
+
 @linux
 def test_uma_conexao_que_nao_se_completa_termina_no_limite(cronometro):
     with socket.socket() as serv_socket, socket.socket() as ocupante:
