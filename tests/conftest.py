@@ -1,15 +1,16 @@
 """O que os testes têm em comum: os dois scripts como processos, e quem fala com eles.
 
-Espera-se pelo que um processo escreve ou pelo que um socket recebe, e cada
-espera tem um prazo, para que um defeito apareça como falha e não como uma suíte parada.
+Espera-se pelo que um processo escreve ou pelo que um socket recebe. Cada arquivo guarda uma parte:
+a conversa que dá certo em test_conversa; a entrada em test_mensagem, a saída em test_resposta, e as
+pessoas em test_terminal, test_editor e test_sinais; o que dá errado em test_erros, test_enderecos,
+test_clientes_dificeis e test_encerramento; o projeto em si em test_projeto e test_readme.
 """
 
+import concurrent.futures
 import contextlib
-import fcntl
+import faulthandler
 import os
-import pty
 import re
-import resource
 import select
 import shutil
 import signal
@@ -17,20 +18,23 @@ import socket
 import struct
 import subprocess
 import sys
-import termios
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+if os.name == "posix":
+    import fcntl
+    import pty
+    import resource
+    import termios
+
 RAIZ = Path(__file__).resolve().parent.parent
 SERVIDOR = RAIZ / "servidor_socket.py"
 CLIENTE = RAIZ / "cliente_socket.py"
-# No modo de desenvolvimento, um socket ou arquivo esquecido aberto suja o stderr, se ainda há um.
+# No modo de desenvolvimento, um socket ou arquivo esquecido aberto suja o stderr.
 PYTHON = (sys.executable, "-X", "dev", "-W", "error")
-PRAZO = 20.0  # segundos: muito mais do que qualquer espera que dá certo
+PRAZO = 60.0  # segundos: muito mais do que qualquer teste que dá certo
 FOLGA = 4.0  # segundos: para uma máquina ocupada; bem menos que os tempos limite de fábrica
 TAMANHO_DO_BLOCO = 1024  # bytes
 
@@ -40,20 +44,44 @@ for variavel in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "POSIXLY_CORRECT"):
 os.environ["PYTHONUTF8"] = "1"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="usa o que só o Linux oferece")
+unix = pytest.mark.skipif(os.name != "posix", reason="usa o que só um Unix oferece")
+
+
+@pytest.fixture(autouse=True)
+def um_defeito_e_uma_falha_e_nao_uma_suite_parada() -> Iterator[None]:
+    """Interrompe o teste que passa do prazo; onde não há alarme (no Windows), a suíte inteira."""
+
+    def falhar(*_: object) -> None:
+        raise AssertionError(f"o teste não terminou em {PRAZO} s")
+
+    if os.name == "posix":
+        signal.signal(signal.SIGALRM, falhar)
+        signal.setitimer(signal.ITIMER_REAL, PRAZO)
+        yield
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    else:
+        faulthandler.dump_traceback_later(PRAZO, exit=True)
+        yield
+        faulthandler.cancel_dump_traceback_later()
 
 
 def tem(programa: str) -> bool:
-    """Se o programa existe aqui; o nc tem de ser o da OpenBSD, que sabe enviar o fim (-N)."""
+    """Se o programa existe aqui; o nc tem de ser o do OpenBSD, que sabe enviar o fim (-N)."""
     if not shutil.which(programa):
         return False
     if programa != "nc":
         return True
-    ajuda = subprocess.run(["nc", "-h"], capture_output=True, timeout=PRAZO)
+    ajuda = subprocess.run(["nc", "-h"], capture_output=True)
     return b"Shutdown the network socket" in ajuda.stderr + ajuda.stdout
 
 
+def falta(programa: str) -> str:
+    """A razão de pular um teste que precisa de um programa que esta máquina não tem."""
+    return f"não há {'o nc do OpenBSD' if programa == 'nc' else programa} aqui"
+
+
 def precisa_de(programa: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not tem(programa), reason=f"não há {programa} aqui")
+    return pytest.mark.skipif(not tem(programa), reason=falta(programa))
 
 
 def tem_ipv6(inicio: tuple[str, ...] = ()) -> bool:
@@ -67,52 +95,33 @@ def tem_ipv6(inicio: tuple[str, ...] = ()) -> bool:
 precisa_de_ipv6 = pytest.mark.skipif(not tem_ipv6(), reason="esta máquina não tem IPv6")
 
 
-def em_bytes(comando: tuple) -> list[bytes]:
-    """O comando como o sistema o recebe, em UTF-8 mesmo que a máquina use outra codificação."""
+def como_o_sistema_recebe(comando: tuple) -> list:
+    """O comando em UTF-8, mesmo que a máquina use outra codificação; no Windows, em texto."""
+    if os.name == "nt":
+        return [os.fspath(parte) for parte in comando]
     return [parte if isinstance(parte, bytes) else os.fspath(parte).encode() for parte in comando]
 
 
-class Processo:
-    """Um script em execução, com a saída e os erros lidos por descritor e com prazo."""
+class Processo(subprocess.Popen):
+    """Um script em execução; sem dizer de outro modo, com a entrada vazia."""
 
-    def __init__(self, *comando: str | bytes | Path, **opcoes) -> None:
-        opcoes = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-        } | opcoes
-        self.popen = subprocess.Popen(em_bytes(comando), **opcoes)
-        self.pid = self.popen.pid
-        self._lido = b""
+    def __init__(self, *comando, **opcoes) -> None:
+        pontas = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        super().__init__(como_o_sistema_recebe(comando), **{**pontas, **opcoes})
 
     def linha(self) -> str:
         """Espera a próxima linha da saída."""
-        while b"\n" not in self._lido:
-            pedaco = ler_um_pedaco(self.popen.stdout.fileno())
-            assert pedaco, f"a saída acabou antes da linha: {self._lido!r} {self.erros()!r}"
-            self._lido += pedaco
-        linha, _, self._lido = self._lido.partition(b"\n")
-        return linha.decode()
+        linha = self.stdout.readline().decode()
+        assert linha.endswith("\n"), f"a saída acabou antes da linha: {linha!r} {self.erros()!r}"
+        return linha[:-1]
 
     def resto(self) -> str:
         """Lê a saída até o fim."""
-        return (self._lido + ler_ate_o_fim(self.popen.stdout.fileno())).decode()
+        return self.stdout.read().decode()
 
     def erros(self) -> str:
         """Lê o stderr até o fim."""
-        return ler_ate_o_fim(self.popen.stderr.fileno()).decode()
-
-    def status(self) -> int:
-        """Espera o fim do processo; negativo se foi um sinal."""
-        return self.popen.wait(PRAZO)
-
-    def encerrar(self) -> None:
-        self.popen.kill()
-        self.popen.wait(PRAZO)
-        for cano in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
-            if cano:
-                with contextlib.suppress(BrokenPipeError):
-                    cano.close()
+        return self.stderr.read().decode().replace(os.linesep, "\n")
 
 
 class Servidor(Processo):
@@ -130,7 +139,7 @@ class Servidor(Processo):
 
     def ainda_atende(self) -> None:
         """Falha se a próxima conexão não recebe o eco inteiro e um fim limpo."""
-        assert eco(self, b"mais um") == b"mais um"
+        assert eco(self.porta, b"mais um") == b"mais um"
         assert self.linha().endswith(": 7 bytes, 'mais um', fim limpo")
 
 
@@ -138,6 +147,8 @@ class Terminal:
     """Um pseudoterminal: o que a pessoa vê e o que ela digita."""
 
     def __init__(self, abrir: Callable) -> None:
+        if os.name != "posix":
+            pytest.skip("o pseudoterminal é de um Unix")
         self.abrir_processo = abrir
         self.pessoa, self.programa = pty.openpty()
         self.visto = b""
@@ -145,7 +156,8 @@ class Terminal:
     def abrir(self, classe: type[Processo], *argumentos, **opcoes) -> Processo:
         """Abre o processo com o terminal nas três pontas, salvo as que vêm em `opcoes`."""
         pontas = dict.fromkeys(("stdin", "stdout", "stderr"), self.programa)
-        return self.abrir_processo(classe, *argumentos, **(pontas | opcoes), preexec_fn=self._tomar)
+        opcoes = {**pontas, "preexec_fn": self._tomar, **opcoes}
+        return self.abrir_processo(classe, *argumentos, **opcoes)
 
     def _tomar(self) -> None:
         """No processo filho: o terminal passa a ser o dele, e o Ctrl+C chega a ele e o mata."""
@@ -153,10 +165,16 @@ class Terminal:
         fcntl.ioctl(self.programa, termios.TIOCSCTTY, 0)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+    def ler(self) -> bytes:
+        try:
+            return os.read(self.pessoa, 65536)
+        except OSError:  # é assim que um pseudoterminal conta que o outro lado fechou
+            return b""
+
     def esperar(self, texto: str) -> None:
         """Lê a tela até que o texto apareça nela."""
         while texto.encode() not in self.visto:
-            pedaco = ler_um_pedaco(self.pessoa)
+            pedaco = self.ler()
             assert pedaco, f"a tela acabou antes de {texto!r}: {self.visto!r}"
             self.visto += pedaco
 
@@ -164,7 +182,7 @@ class Terminal:
         """Fecha o lado do programa e lê tudo o que ele mostrou."""
         os.close(self.programa)
         self.programa = -1
-        while pedaco := ler_um_pedaco(self.pessoa):
+        while pedaco := self.ler():
             self.visto += pedaco
         return self.visto.decode()
 
@@ -177,22 +195,6 @@ class Terminal:
                 os.close(descritor)
 
 
-def ler_um_pedaco(descritor: int) -> bytes:
-    prontos, _, _ = select.select([descritor], [], [], PRAZO)
-    assert prontos, "nada chegou dentro do prazo"
-    try:
-        return os.read(descritor, 65536)
-    except OSError:  # EIO: é assim que um pseudoterminal conta que o outro lado fechou
-        return b""
-
-
-def ler_ate_o_fim(descritor: int) -> bytes:
-    lido = b""
-    while pedaco := ler_um_pedaco(descritor):
-        lido += pedaco
-    return lido
-
-
 def receber_tudo(conn: socket.socket) -> bytes:
     """Lê até o fim do fluxo; um reset (ConnectionResetError) não é um fim e faz falhar o teste."""
     recebido = b""
@@ -201,9 +203,9 @@ def receber_tudo(conn: socket.socket) -> bytes:
     return recebido
 
 
-def eco(servidor: Servidor, mensagem: bytes) -> bytes:
+def eco(porta: int, mensagem: bytes) -> bytes:
     """Envia a mensagem e o fim dela, e devolve o que veio até o fim do fluxo."""
-    with servidor.conectar() as client_socket:
+    with socket.create_connection(("127.0.0.1", porta), PRAZO) as client_socket:
         client_socket.sendall(mensagem)
         client_socket.shutdown(socket.SHUT_WR)
         return receber_tudo(client_socket)
@@ -215,11 +217,10 @@ def resetar(conn: socket.socket) -> None:
     conn.close()
 
 
-def esperar_ate(condicao: Callable[[], object], falta: str) -> None:
-    """Volta quando a condição vale; falha, dizendo o que falta, se o prazo passa."""
-    prazo = time.monotonic() + PRAZO
+def esperar_ate(condicao: Callable[[], object]) -> None:
+    """Volta quando a condição vale."""
     while not condicao():
-        assert time.monotonic() < prazo, falta
+        pass
 
 
 def tamanho_da_fila(porta: int) -> int:
@@ -232,47 +233,45 @@ def tamanho_da_fila(porta: int) -> int:
 
 
 def esperar_a_fila_esvaziar(porta: int) -> None:
-    esperar_ate(lambda: not tamanho_da_fila(porta), "o servidor não aceitou a conexão")
+    esperar_ate(lambda: not tamanho_da_fila(porta))
 
 
-def esperar_o_cano_esvaziar(descritor: int) -> None:
-    """Volta quando o processo na outra ponta do cano leu tudo o que havia nele."""
-    esperar_ate(
-        lambda: not any(fcntl.ioctl(descritor, termios.FIONREAD, bytes(4))), "ninguém leu o cano"
-    )
+def esperar_o_pipe_esvaziar(descritor: int) -> None:
+    """Volta quando o processo na outra ponta do pipe leu tudo o que havia nele."""
+    esperar_ate(lambda: not any(fcntl.ioctl(descritor, termios.FIONREAD, bytes(4))))
 
 
 def encher_ate_parar(escrever: Callable[[bytes], object]) -> None:
     """Escreve até o outro lado não aceitar mais: é ele quem parou de ler."""
-    with contextlib.suppress(BlockingIOError, TimeoutError):
+    with contextlib.suppress(BlockingIOError, socket.timeout):
         while True:
             escrever(b"x" * 65536)
 
 
-def rodar(*comando: str | bytes | Path, **opcoes) -> subprocess.CompletedProcess[bytes]:
-    """Roda o comando até o fim; sem dizer de outro modo, a entrada está vazia."""
+def rodar(*comando, **opcoes) -> subprocess.CompletedProcess:
+    """Roda o comando até o fim; sem dizer de outro modo, com a entrada vazia."""
+    pontas = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if "input" not in opcoes:
-        opcoes = {"stdin": subprocess.DEVNULL} | opcoes
-    opcoes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | opcoes
-    return subprocess.run(em_bytes(comando), timeout=PRAZO, **opcoes)
+        pontas["stdin"] = subprocess.DEVNULL
+    return subprocess.run(como_o_sistema_recebe(comando), **{**pontas, **opcoes})
 
 
 def rodar_cliente(
-    *argumentos: str | bytes, porta: int, inicio: tuple = (), **opcoes
-) -> subprocess.CompletedProcess[bytes]:
+    *argumentos, porta: int, inicio: tuple = (), **opcoes
+) -> subprocess.CompletedProcess:
     return rodar(*inicio, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
 
 
-def uma_linha_de_erro(stderr: bytes | str, script: Path) -> str:
+def uma_linha_de_erro(stderr: "bytes | str", script: Path) -> str:
     """Verifica que o stderr é uma linha só, no formato combinado, e devolve a mensagem."""
-    texto = stderr.decode() if isinstance(stderr, bytes) else stderr
+    texto = stderr if isinstance(stderr, str) else stderr.decode().replace(os.linesep, "\n")
     assert texto.startswith(f"{script.name}: erro: "), texto
     assert texto.endswith("\n"), texto
     assert texto[:-1].isprintable(), texto
-    return texto.removeprefix(f"{script.name}: erro: ").rstrip()
+    return texto[len(f"{script.name}: erro: ") : -1]
 
 
-def erro_do_cliente(cliente: subprocess.CompletedProcess[bytes], saida: bytes = b"") -> str:
+def erro_do_cliente(cliente: subprocess.CompletedProcess, saida: bytes = b"") -> str:
     """A linha de erro de um cliente que terminou com status 1, depois de escrever `saida`."""
     assert (cliente.returncode, cliente.stdout or b"") == (1, saida), cliente.stderr
     return uma_linha_de_erro(cliente.stderr, CLIENTE)
@@ -294,8 +293,8 @@ def abrir() -> Iterator[Callable]:
     with contextlib.ExitStack() as pilha:
 
         def abrir_um(classe: type[Processo], *argumentos, **opcoes) -> Processo:
-            processo = classe(*argumentos, **opcoes)
-            pilha.callback(processo.encerrar)
+            processo = pilha.enter_context(classe(*argumentos, **opcoes))
+            pilha.callback(processo.kill)
             return processo
 
         yield abrir_um
@@ -338,31 +337,27 @@ def ninguem_bateu(ouvinte: socket.socket, espera: float = 0.0) -> bool:
 
 
 @pytest.fixture
-def parceiro(ouvinte) -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+def parceiro(ouvinte) -> Iterator[Callable[[Callable], int]]:
     """parceiro(funcao): um servidor de uma conexão que faz com ela o que a função diz.
 
     Devolve a porta. Uma exceção na função faz o teste falhar ao terminar.
     """
-    with contextlib.ExitStack() as pilha:
-        falhas: list[BaseException] = []
+    promessas = []
 
-        def ouvir(funcao: Callable[[socket.socket], None]) -> int:
-            def atender() -> None:
-                try:
-                    conn, _ = ouvinte.accept()
-                    with conn:
-                        conn.settimeout(PRAZO)
-                        funcao(conn)
-                except BaseException as exc:
-                    falhas.append(exc)
+    def atender(funcao: Callable[[socket.socket], None]) -> None:
+        conn, _ = ouvinte.accept()
+        with conn:
+            conn.settimeout(PRAZO)
+            funcao(conn)
 
-            linha_de_execucao = threading.Thread(target=atender, daemon=True)
-            linha_de_execucao.start()
-            pilha.callback(linha_de_execucao.join, PRAZO)
-            return ouvinte.getsockname()[1]
+    def ouvir(funcao: Callable[[socket.socket], None]) -> int:
+        promessas.append(equipe.submit(atender, funcao))
+        return ouvinte.getsockname()[1]
 
+    with concurrent.futures.ThreadPoolExecutor() as equipe:
         yield ouvir
-    assert not falhas, falhas
+        for promessa in promessas:
+            promessa.result()
 
 
 @pytest.fixture
@@ -371,13 +366,6 @@ def porta_sem_ninguem() -> Iterator[int]:
     with socket.socket() as preso:
         preso.bind(("127.0.0.1", 0))
         yield preso.getsockname()[1]
-
-
-@pytest.fixture
-def cronometro() -> Callable[[], float]:
-    """Devolve quantos segundos passaram desde o começo do teste."""
-    inicio = time.monotonic()
-    return lambda: time.monotonic() - inicio
 
 
 @pytest.fixture
@@ -403,5 +391,4 @@ def rede_propria() -> tuple[str, ...]:
     """O começo de um comando que roda em uma rede só dele, se o Linux deixa; senão, ()."""
     comando = ("unshare", "--user", "--map-root-user", "--net")
     comando += ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
-    deixa = tem("unshare") and rodar(*comando, "true").returncode == 0
-    return comando if deixa else ()
+    return comando if tem("unshare") and not rodar(*comando, "true").returncode else ()

@@ -1,7 +1,6 @@
 """O que um cliente pode fazer de errado custa uma linha ao servidor, e nada mais."""
 
 import errno
-import socket
 import unicodedata
 
 import pytest
@@ -15,6 +14,7 @@ from conftest import (
     precisa_de,
     receber_tudo,
     resetar,
+    rodar,
 )
 
 
@@ -31,13 +31,6 @@ def reseta_depois_do_eco(servidor: Servidor) -> None:
     client_socket.sendall(b"oi")
     assert receber_tudo(client_socket) == b"oi"
     resetar(client_socket)
-
-
-def sai_sem_ler_o_eco(servidor: Servidor) -> None:
-    client_socket = servidor.conectar()
-    client_socket.sendall(b"oi")
-    client_socket.shutdown(socket.SHUT_RD)
-    client_socket.close()
 
 
 def fica_calado_ate_o_limite(servidor: Servidor) -> None:
@@ -71,26 +64,34 @@ def test_cada_modo_de_falhar_custa_uma_linha_na_saida_e_nada_mais(
     if continuo:
         servidor.ainda_atende()
     else:
-        assert servidor.status() == status
+        assert servidor.wait() == status
         assert (servidor.resto(), servidor.erros()) == ("", "")
 
 
 @linux
 @precisa_de("strace")
-def test_quem_da_um_reset_ainda_na_fila_nao_derruba_o_servidor_tambem_nos_bsds(abrir):
+@pytest.mark.parametrize("erro", ["ECONNABORTED", "ECONNRESET", "ENOTCONN"])
+def test_quem_da_um_reset_ainda_na_fila_nao_derruba_o_servidor_em_nenhum_sistema(abrir, erro):
     """No Linux, o accept dá certo e o recv falha; o strace faz o primeiro accept falhar."""
     strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=accept4")
-    strace += ("-e", "inject=accept4:error=ECONNABORTED:when=1")
+    strace += ("-e", f"inject=accept4:error={erro}:when=1")
     servidor = abrir(Servidor, comando=(*strace, *PYTHON, SERVIDOR))
     servidor.ainda_atende()
-    assert servidor.status() == 0
+    assert servidor.wait() == 0
 
 
-def test_quem_sai_sem_ler_o_eco_nao_derruba_o_servidor(servidor_continuo):
-    for _ in range(20):
-        sai_sem_ler_o_eco(servidor_continuo)
-        assert "2 bytes, 'oi'" in servidor_continuo.linha()
-    servidor_continuo.ainda_atende()
+@linux
+@precisa_de("strace")
+def test_quem_ja_saiu_e_chega_sem_endereco_custa_uma_linha(abrir):
+    """É o que o accept faz às vezes no macOS; o strace o faz aqui, na primeira conexão."""
+    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=accept4")
+    strace += ("-e", "inject=accept4:poke_exit=@arg3=00000000:when=1")
+    if rodar(*strace, "true").returncode:
+        pytest.skip("este strace não muda a memória de um processo")
+    servidor = abrir(Servidor, "-k", comando=(*strace, *PYTHON, SERVIDOR))
+    servidor.conectar().close()
+    assert servidor.linha() == "cliente que já saiu: 0 bytes, '', fim limpo"
+    servidor.ainda_atende()
 
 
 @pytest.mark.parametrize(
@@ -107,27 +108,17 @@ def test_quem_sai_sem_ler_o_eco_nao_derruba_o_servidor(servidor_continuo):
     ],
 )
 def test_o_texto_do_cliente_nao_forja_linhas_nem_chega_cru_ao_terminal(servidor, enviado, mostrado):
-    assert eco(servidor, enviado) == enviado
+    assert eco(servidor.porta, enviado) == enviado
     linha = servidor.linha()
     assert mostrado in linha
     assert all(unicodedata.category(letra)[0] not in "CZ" or letra == " " for letra in linha)
     assert servidor.resto() == ""
-    assert servidor.status() == 0
+    assert servidor.wait() == 0
 
 
 def test_uma_saida_que_nao_aceita_acentos_os_recebe_escapados(abrir, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     servidor = abrir(Servidor)
-    assert eco(servidor, "olá".encode()) == "olá".encode()
+    assert eco(servidor.porta, "olá".encode()) == "olá".encode()
     assert r"'ol\xe1'" in servidor.linha()
-    assert servidor.status() == 0
-
-
-def test_com_o_limite_de_um_dia_quem_envia_a_tempo_recebe_o_eco(abrir):
-    servidor = abrir(Servidor, "--tempo-limite", "86400")
-    with servidor.conectar() as client_socket:
-        client_socket.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            client_socket.recv(1)
-        client_socket.sendall(b"sem pressa")
-        assert receber_tudo(client_socket) == b"sem pressa"
+    assert servidor.wait() == 0

@@ -5,6 +5,7 @@ import os
 import re
 import select
 import threading
+import time
 
 import pytest
 from conftest import (
@@ -25,19 +26,19 @@ from conftest import (
 ESPERA_PELO_FIM = 1.0  # segundos
 
 
-@pytest.mark.parametrize("tamanho", [1025, 8_000_000])
+@pytest.mark.parametrize("tamanho", [1025, 8_000_000 if os.name == "posix" else 800_000])
 def test_quem_envia_mais_de_1024_bytes_recebe_o_primeiro_bloco_e_um_fim_limpo(servidor, tamanho):
     mensagem = bytes(i % 251 for i in range(TAMANHO_DO_BLOCO)) * (tamanho // TAMANHO_DO_BLOCO + 1)
-    recebido = eco(servidor, mensagem[:tamanho])
+    recebido = eco(servidor.porta, mensagem[:tamanho])
     assert recebido
     assert mensagem[:TAMANHO_DO_BLOCO].startswith(recebido)
     assert f", bytes descartados: {tamanho - len(recebido)}, fim limpo" in servidor.linha()
-    assert servidor.status() == 0
+    assert servidor.wait() == 0
 
 
 def test_o_fim_vem_limpo_cem_vezes_seguidas_com_bytes_sobrando(servidor_continuo):
     for _ in range(100):
-        assert eco(servidor_continuo, b"x" * 3000) == b"x" * TAMANHO_DO_BLOCO
+        assert eco(servidor_continuo.porta, b"x" * 3000) == b"x" * TAMANHO_DO_BLOCO
         assert servidor_continuo.linha().endswith(", bytes descartados: 1976, fim limpo")
 
 
@@ -59,18 +60,19 @@ def test_cada_espera_pelo_fim_e_so_pelo_que_resta_do_segundo(abrir, tmp_path):
         for quantas in range(1, 4):
             select.select([], [], [], 0.05)
             client_socket.sendall(b"mais")
-            esperar_ate(lambda quantas=quantas: len(esperas()) >= quantas, "o servidor não leu")
+            esperar_ate(lambda quantas=quantas: len(esperas()) >= quantas)
     assert servidor.linha().endswith(", bytes descartados: 12, fim limpo")
-    assert servidor.status() == 0
+    assert servidor.wait() == 0
     assert esperas()[0] <= 1000
     assert esperas()[-1] <= 1000 - 3 * 50
     assert esperas() == sorted(esperas(), reverse=True)
 
 
 def test_quem_nunca_encerra_e_quem_despeja_sem_parar_esperam_um_segundo_ao_todo(
-    servidor, servidor_continuo, cronometro
+    servidor, servidor_continuo
 ):
     """Ao mesmo tempo, cada um com o seu servidor: para o calado, não é falha da conexão."""
+    inicio = time.monotonic()
     with servidor.conectar() as calado, servidor_continuo.conectar() as torneira:
         cortada = threading.Event()
 
@@ -85,9 +87,9 @@ def test_quem_nunca_encerra_e_quem_despeja_sem_parar_esperam_um_segundo_ao_todo(
         calado.sendall(b"oi")
         assert receber_tudo(calado) == b"oi"
         assert servidor.linha().endswith(": 2 bytes, 'oi', o cliente não encerrou em 1 s")
-        assert (servidor.status(), servidor.erros()) == (0, "")
+        assert (servidor.wait(), servidor.erros()) == (0, "")
         assert servidor_continuo.linha().endswith(", o cliente não encerrou em 1 s")
-        assert ESPERA_PELO_FIM * 0.9 < cronometro() < ESPERA_PELO_FIM + FOLGA
+        assert ESPERA_PELO_FIM * 0.9 < time.monotonic() - inicio < ESPERA_PELO_FIM + FOLGA
         servidor_continuo.ainda_atende()
         assert cortada.wait(PRAZO)
         linha_de_execucao.join(PRAZO)
@@ -96,7 +98,7 @@ def test_quem_nunca_encerra_e_quem_despeja_sem_parar_esperam_um_segundo_ao_todo(
 @linux
 def test_com_k_nenhum_descritor_e_nenhuma_memoria_ficam(servidor_continuo):
     def uma_rodada() -> None:
-        eco(servidor_continuo, b"x" * 3_000_000)
+        eco(servidor_continuo.porta, b"x" * 3_000_000)
         servidor_continuo.linha()
         servidor_continuo.conectar().close()
         servidor_continuo.linha()
@@ -120,15 +122,3 @@ def test_com_k_nenhum_descritor_e_nenhuma_memoria_ficam(servidor_continuo):
         uma_rodada()
     assert descritores() == descritores_antes
     assert memoria() - memoria_antes < 1024
-
-
-def test_reinicia_na_mesma_porta_logo_depois_de_encerrar_a_conexao(abrir):
-    """O servidor envia o fim primeiro, logo é a porta dele que fica em TIME-WAIT."""
-    primeiro = abrir(Servidor)
-    with primeiro.conectar() as client_socket:
-        client_socket.sendall(b"oi")
-        assert receber_tudo(client_socket) == b"oi"
-    assert primeiro.status() == 0
-    segundo = abrir(Servidor, "--porta", str(primeiro.porta))
-    assert segundo.porta == primeiro.porta
-    assert eco(segundo, b"de novo") == b"de novo"

@@ -7,7 +7,6 @@ import errno
 import importlib.util
 import os
 import re
-import resource
 import sys
 from pathlib import Path
 
@@ -23,14 +22,15 @@ from conftest import (
     linux,
     rodar,
     uma_linha_de_erro,
+    unix,
 )
 
 AMBOS = pytest.mark.parametrize("script", [SERVIDOR, CLIENTE], ids=["servidor", "cliente"])
 MENSAGEM = {SERVIDOR: [], CLIENTE: ["oi"]}  # com ela, o cliente não lê a entrada
 
 
-def erro_de(script: Path, status: int, *argumentos: str | bytes, opcoes=(), **como) -> str:
-    processo = rodar(*PYTHON, *opcoes, script, *argumentos, **como)
+def erro_de(script: Path, status: int, *argumentos: str, **como) -> str:
+    processo = rodar(*PYTHON, script, *argumentos, **como)
     assert (processo.returncode, processo.stdout or b"") == (status, b""), processo.stderr
     return uma_linha_de_erro(processo.stderr, script)
 
@@ -42,7 +42,7 @@ def erro_de(script: Path, status: int, *argumentos: str | bytes, opcoes=(), **co
         (["--porta", "65536"], r"--porta '65536': use um número inteiro de [01] a 65535"),
         (["--porta", "-1"], r"--porta '-1': use um número inteiro de [01] a 65535"),
         (["--porta", "²"], r"--porta '²': use um número inteiro de [01] a 65535"),
-        (["--porta", b"8\n\x1b"], r"--porta '8\\n\\x1b': use um número inteiro de [01] a 65535"),
+        (["--porta", "8\n\x1b"], r"--porta '8\\n\\x1b': use um número inteiro de [01] a 65535"),
         (["--porta", "9" * 5000], r"--porta '9{5000}': use um número inteiro de [01] a 65535"),
         (["--tempo-limite", "0.0"], r"--tempo-limite '0\.0': use um número até 86400, como 0\.5"),
         (["--tempo-limite=0,5"], r"--tempo-limite '0,5': use um número até 86400, como 0\.5"),
@@ -50,23 +50,21 @@ def erro_de(script: Path, status: int, *argumentos: str | bytes, opcoes=(), **co
         (["--tempo-limite=²"], r"--tempo-limite '²': use um número até 86400, como 0\.5"),
         (["--tempo-limite", "nan"], r"--tempo-limite 'nan': use um número até 86400, como 0\.5"),
         (["--tempo-limite", "86400.1"], r"--tempo-limite '86400\.1': use um número até 86400, .*"),
-        (["--host"], r"opção inválida: 'option --host requires argument'"),
-        (["--h"], r"opção inválida: 'option --h not a unique prefix.*'"),
-        (
-            [b"--n\n\x1b[31m\xff"],
-            r"opção inválida: 'option --n\\n\\x1b\[31m\\udcff not recognized'",
-        ),
-        (["-z", "oi"], r"opção inválida: 'option -z not recognized'"),
-        (["--help=sim"], r"opção inválida: 'option --help must not have an argument'"),
+        (["--porta", "0" * 5000 + "7007"], r"--porta '0{5000}7007': use um número inteiro .*"),
+        (["--host"], r"option --host requires argument"),
+        (["--h"], r"option --h not a unique prefix.*"),
+        (["-z", "oi"], r"option -z not recognized"),
+        (["--help=sim"], r"option --help must not have an argument"),
     ],
 )
 def test_um_argumento_que_nao_serve_e_uma_linha_e_status_2(script, argumentos, erro):
-    assert re.fullmatch(rf"{erro} \(veja --help\)", erro_de(script, 2, *argumentos))
+    visto = erro_de(script, 2, *argumentos)
+    assert re.fullmatch(rf"uso incorreto: {erro} \(veja --help\)", visto)
 
 
 def test_a_porta_0_nao_serve_para_conectar_e_isso_se_diz_antes_de_ler_a_mensagem():
-    erro = erro_de(CLIENTE, 2, "--porta", "0", preexec_fn=lambda: os.close(0))
-    assert erro == "--porta '0': use um número inteiro de 1 a 65535 (veja --help)"
+    erro = erro_de(CLIENTE, 2, "--porta", "0")
+    assert erro == "uso incorreto: --porta '0': use um número inteiro de 1 a 65535 (veja --help)"
 
 
 @AMBOS
@@ -78,24 +76,27 @@ def test_os_limites_sao_aceitos_e_as_opcoes_podem_ser_abreviadas(script):
 
 
 def test_so_uma_segunda_mensagem_recebe_a_dica_das_aspas():
-    assert erro_de(CLIENTE, 2, "olá", b"mundo\n") == (
-        r"mais de uma mensagem: ['olá', 'mundo\n']; com espaços, use aspas (veja --help)"
+    assert erro_de(CLIENTE, 2, "olá", "mundo\n") == (
+        r"uso incorreto: mais de uma mensagem, ['olá', 'mundo\n']: com espaços, use aspas "
+        "(veja --help)"
     )
-    assert erro_de(SERVIDOR, 2, "olá\n") == r"argumento inesperado: 'olá\n' (veja --help)"
+    erro = erro_de(SERVIDOR, 2, "olá\n")
+    assert erro == r"uso incorreto: argumento inesperado: 'olá\n' (veja --help)"
 
 
 def test_uma_porta_em_uso_diz_para_escolher_outra(servidor):
-    assert erro_de(SERVIDOR, 1, "--porta", str(servidor.porta)) == (
-        f"não foi possível escutar em 127.0.0.1:{servidor.porta}: "
-        f"{do_sistema(errno.EADDRINUSE)} (a porta está em uso: escolha outra com --porta)"
+    assert re.fullmatch(
+        rf"não foi possível escutar em '127\.0\.0\.1' na porta {servidor.porta}: "
+        rf"\[\w+ {errno.EADDRINUSE}\] .* \(a porta está em uso: escolha outra com --porta\)",
+        erro_de(SERVIDOR, 1, "--porta", str(servidor.porta)),
     )
 
 
 def test_um_endereco_que_nao_e_da_maquina_diz_para_conferir_o_host():
-    erro = erro_de(SERVIDOR, 1, "--porta", "80", "--host", "192.0.2.77")
-    assert erro == (
-        f"não foi possível escutar em 192.0.2.77:80: {do_sistema(errno.EADDRNOTAVAIL)} "
-        "(o endereço não é desta máquina: confira --host)"
+    assert re.fullmatch(
+        r"não foi possível escutar em '192\.0\.2\.77' na porta 80: "
+        rf"\[\w+ {errno.EADDRNOTAVAIL}\] .* \(o endereço não é desta máquina: confira --host\)",
+        erro_de(SERVIDOR, 1, "--porta", "80", "--host", "192.0.2.77"),
     )
 
 
@@ -112,97 +113,79 @@ def test_uma_porta_baixa_sem_privilegios_diz_para_escolher_outra():
         pytest.skip("este sistema deixa qualquer um escutar em portas baixas")
     erro = erro_de(SERVIDOR, 1, "--porta", "1023", preexec_fn=largar_o_privilegio_das_portas_baixas)
     assert erro == (
-        f"não foi possível escutar em 127.0.0.1:1023: {do_sistema(errno.EACCES)} "
-        "(esta conta não pode usar essa porta: escolha outra com --porta)"
+        f"não foi possível escutar em '127.0.0.1' na porta 1023: {do_sistema(errno.EACCES)} "
+        "(o sistema não dá essa porta a esta conta: escolha outra com --porta)"
     )
 
 
 @linux
-@pytest.mark.parametrize("sem_buffer", [[], ["-u"]])
-def test_um_disco_cheio_e_um_erro_mesmo_no_meio_da_linha(tmp_path, sem_buffer):
+def test_um_disco_cheio_e_um_erro_mesmo_no_meio_da_linha(tmp_path):
     com_falha = "a escrita na saída padrão falhou: "
     with open("/dev/full", "wb") as cheia:
-        erro = erro_de(SERVIDOR, 1, "--porta", "0", opcoes=sem_buffer, stdout=cheia)
+        erro = erro_de(SERVIDOR, 1, "--porta", "0", stdout=cheia)
         assert erro == com_falha + do_sistema(errno.ENOSPC)
     with (tmp_path / "registro").open("wb") as registro:
-        como = {"opcoes": sem_buffer, "stdout": registro, "preexec_fn": limitar_o_arquivo_a(20)}
+        como = {"stdout": registro, "preexec_fn": limitar_o_arquivo_a(20)}
         assert erro_de(SERVIDOR, 1, "--porta", "0", **como) == com_falha + do_sistema(errno.EFBIG)
 
 
+@unix
 @AMBOS
 def test_uma_saida_cheia_que_nao_bloqueia_e_um_erro_e_nao_um_laco(script):
     leitura, escrita = os.pipe()
     with os.fdopen(leitura), os.fdopen(escrita, "wb"):
         os.set_blocking(escrita, False)
         encher_ate_parar(lambda data: os.write(escrita, data))
-        erro = erro_de(script, 1, "--help", opcoes=["-u"], stdout=escrita)
+        erro = erro_de(script, 1, "--help", stdout=escrita)
     assert erro.startswith("a escrita na saída padrão falhou: ")
 
 
+@unix
 @AMBOS
-def test_a_ajuda_em_um_cano_fechado_e_um_erro_de_uma_linha(script):
+def test_a_ajuda_em_um_pipe_fechado_e_um_erro_de_uma_linha(script):
     leitura, escrita = os.pipe()
     os.close(leitura)
-    with os.fdopen(escrita, "wb") as cano:
-        erro = erro_de(script, 1, "--help", stdout=cano)
+    with os.fdopen(escrita, "wb") as pipe:
+        erro = erro_de(script, 1, "--help", stdout=pipe)
     assert erro == f"a escrita na saída padrão falhou: {do_sistema(errno.EPIPE)}"
 
 
-def test_um_cano_fechado_no_meio_encerra_o_servidor_depois_do_eco(servidor_continuo):
-    servidor_continuo.popen.stdout.close()
-    assert eco(servidor_continuo, b"oi") == b"oi"
+@unix
+def test_um_pipe_fechado_no_meio_encerra_o_servidor_depois_do_eco(servidor_continuo):
+    servidor_continuo.stdout.close()
+    assert eco(servidor_continuo.porta, b"oi") == b"oi"
     erro = uma_linha_de_erro(servidor_continuo.erros(), SERVIDOR)
     assert erro == f"a escrita na saída padrão falhou: {do_sistema(errno.EPIPE)}"
-    assert servidor_continuo.status() == 1
+    assert servidor_continuo.wait() == 1
 
 
-def test_uma_saida_fechada_e_notada_antes_de_escutar():
-    comando = ("sh", "-c", 'exec "$@" >&-', "sh", *PYTHON, SERVIDOR, "--porta", "0")
-    processo = rodar(*comando)
+@unix
+def test_uma_saida_fechada_e_um_erro_de_uma_linha():
+    processo = rodar("sh", "-c", 'exec "$@" >&-', "sh", *PYTHON, SERVIDOR, "--porta", "0")
     assert processo.returncode == 1
     erro = uma_linha_de_erro(processo.stderr, SERVIDOR)
-    assert erro == f"a escrita na saída padrão falhou: {do_sistema(errno.EBADF)}"
-
-
-@linux
-@AMBOS
-@pytest.mark.parametrize("stderr", ["fechado", "cheio", "sem leitor", "cheio e sem bloquear"])
-def test_o_status_e_o_mesmo_se_o_stderr_nao_aceita_a_linha(script, stderr):
-    leitura, escrita = os.pipe()
-    with os.fdopen(leitura) as leitor, os.fdopen(escrita, "wb"), open("/dev/full", "wb") as cheio:
-        como = {"stderr": cheio if stderr == "cheio" else escrita}
-        if stderr == "fechado":
-            como = {"preexec_fn": lambda: os.close(2)}
-        elif stderr == "sem leitor":
-            leitor.close()
-        elif stderr == "cheio e sem bloquear":
-            os.set_blocking(escrita, False)
-            encher_ate_parar(lambda data: os.write(escrita, data))
-        for status, argumentos in ((1, ["--host", "a..b"]), (2, ["--nada"])):
-            processo = rodar(*PYTHON, script, *argumentos, *MENSAGEM[script], **como)
-            assert (processo.returncode, processo.stdout) == (status, b"")
+    assert erro.startswith("a escrita na saída padrão falhou: ")
 
 
 @linux
 def test_sem_descritores_livres_o_servidor_termina_com_uma_linha(servidor_continuo):
+    import resource
+
     usados = len(os.listdir(f"/proc/{servidor_continuo.pid}/fd"))
     resource.prlimit(servidor_continuo.pid, resource.RLIMIT_NOFILE, (usados, usados))
     # O Linux reserva o descritor ao começar o accept: o que já começou ainda atende um cliente.
     with contextlib.suppress(ConnectionError):
-        eco(servidor_continuo, b"oi")
+        eco(servidor_continuo.porta, b"oi")
     erro = uma_linha_de_erro(servidor_continuo.erros(), SERVIDOR)
-    assert erro == f"não foi possível aceitar uma conexão: {do_sistema(errno.EMFILE)}"
-    assert servidor_continuo.status() == 1
+    assert erro.endswith(f" na porta 0: {do_sistema(errno.EMFILE)}")
+    assert servidor_continuo.wait() == 1
 
 
 @AMBOS
 def test_a_ajuda_e_a_docstring_e_os_padroes_dela_sao_os_do_codigo(script, monkeypatch):
     ajuda = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")), clean=False)
-    for codificacao in ("utf-8", "ascii"):
-        monkeypatch.setenv("PYTHONIOENCODING", codificacao)
-        processo = rodar(*PYTHON, script, "um", "dois", "-h")
-        assert (processo.returncode, processo.stderr) == (0, b"")
-        assert processo.stdout == ajuda.encode(codificacao, "backslashreplace")
+    processo = rodar(*PYTHON, script, "um", "dois", "-h")
+    assert (processo.returncode, processo.stdout, processo.stderr) == (0, ajuda.encode(), b"")
     assert max(map(len, ajuda.splitlines())) <= 79
 
     modulo = importlib.util.spec_from_file_location(script.stem, script)
@@ -216,3 +199,10 @@ def test_a_ajuda_e_a_docstring_e_os_padroes_dela_sao_os_do_codigo(script, monkey
     assert ultimo == (b"oi" if script == CLIENTE else False)
     assert script == CLIENTE or padroes["continuo"] == "só uma"
     assert script == SERVIDOR or f"até {feito.TAMANHO_DO_BLOCO} bytes" in ajuda
+
+
+@AMBOS
+def test_sem_as_docstrings_a_ajuda_diz_onde_ela_esta(script):
+    processo = rodar(*PYTHON, "-OO", script, "--help")
+    assert (processo.returncode, processo.stderr) == (0, b"")
+    assert processo.stdout.decode() == "A ajuda é o começo do arquivo, que a opção -OO retira.\n"

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import resource
-import signal
 import socket
 import subprocess
 
@@ -14,7 +12,7 @@ from conftest import (
     TAMANHO_DO_BLOCO,
     do_sistema,
     erro_do_cliente,
-    esperar_o_cano_esvaziar,
+    esperar_o_pipe_esvaziar,
     linux,
     ninguem_bateu,
     precisa_de,
@@ -22,6 +20,7 @@ from conftest import (
     rodar,
     rodar_cliente,
     uma_linha_de_erro,
+    unix,
 )
 
 
@@ -40,17 +39,18 @@ def eco_que_guarda(parceiro):
 @pytest.mark.parametrize(
     "argumento",
     [
-        "com espaços e\nquebras\n".encode(),
-        b"cru \xff\xfe\xc3",
-        b"-",
-        "é".encode() * 512,
+        "com espaços e\nquebras\n",
+        pytest.param(b"cru \xff\xfe\xc3", marks=unix),
+        "-",
+        "é" * 512,
     ],
 )
 def test_o_argumento_sai_com_os_bytes_que_foram_digitados(eco_que_guarda, argumento):
     porta, recebido = eco_que_guarda
     cliente = rodar_cliente(argumento, porta=porta)
-    assert (cliente.returncode, cliente.stdout) == (0, argumento)
-    assert recebido == [argumento]
+    data = argumento if isinstance(argumento, bytes) else argumento.encode()
+    assert (cliente.returncode, cliente.stdout) == (0, data)
+    assert recebido == [data]
 
 
 @precisa_de("localedef")
@@ -60,7 +60,7 @@ def test_o_argumento_sai_com_os_bytes_digitados_tambem_em_latin_1(eco_que_guarda
         pytest.skip("não há de que fazer um locale em Latin-1")
     latin_1 = {"LOCPATH": str(tmp_path), "LC_ALL": "pt_BR.ISO-8859-1", "PYTHONUTF8": "0"}
     porta, recebido = eco_que_guarda
-    cliente = rodar_cliente(b"ol\xe1", porta=porta, env=os.environ | latin_1)
+    cliente = rodar_cliente(b"ol\xe1", porta=porta, env={**os.environ, **latin_1})
     assert (cliente.returncode, cliente.stdout) == (0, b"ol\xe1")
     assert recebido == [b"ol\xe1"]
 
@@ -83,17 +83,17 @@ def test_a_entrada_sai_como_esta(eco_que_guarda, entrada):
 def test_a_entrada_e_lida_ate_o_fim_antes_de_conectar(abrir_cliente, ouvinte):
     """Com a entrada aberta, ninguém bate à porta; os pedaços dela são uma mensagem só."""
     cliente = abrir_cliente(ouvinte.getsockname()[1], stdin=subprocess.PIPE)
-    cano = cliente.popen.stdin
+    pipe = cliente.stdin
     for pedaco in (b"um", b"dois"):
-        os.write(cano.fileno(), pedaco)
-        esperar_o_cano_esvaziar(cano.fileno())
+        os.write(pipe.fileno(), pedaco)
+        esperar_o_pipe_esvaziar(pipe.fileno())
     assert ninguem_bateu(ouvinte, 0.2)
-    cano.close()
+    pipe.close()
     conn, _ = ouvinte.accept()
     with conn:
         assert receber_tudo(conn) == b"umdois"
         conn.sendall(b"umdois")
-    assert cliente.status() == 0
+    assert cliente.wait() == 0
 
 
 @pytest.mark.parametrize(
@@ -106,25 +106,22 @@ def test_uma_mensagem_vazia_ou_longa_e_um_erro_e_nada_e_enviado(
     cliente = rodar_cliente(*argumentos, porta=ouvinte.getsockname()[1], input=entrada)
     assert (cliente.returncode, cliente.stdout) == (2, b"")
     erro = uma_linha_de_erro(cliente.stderr, CLIENTE)
-    assert erro == f"a mensagem vai de 1 a 1024 bytes; lidos: {lidos}"
+    assert erro == (
+        f"uso incorreto: a mensagem vai de 1 a 1024 bytes; lidos: {lidos} (veja --help)"
+    )
     assert ninguem_bateu(ouvinte)
 
 
-@linux
-def test_uma_entrada_sem_fim_termina_em_erro_com_memoria_constante(porta_sem_ninguem):
-    """Com 64 MiB ao todo, ler a entrada até o fim seria ficar sem memória."""
-
-    def limitar() -> None:
-        resource.setrlimit(resource.RLIMIT_DATA, (64 * 2**20, 64 * 2**20))
-
+@unix
+def test_uma_entrada_sem_fim_termina_em_erro():
     with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
-        cliente = rodar_cliente(porta=porta_sem_ninguem, stdin=yes.stdout, preexec_fn=limitar)
+        cliente = rodar(*PYTHON, CLIENTE, stdin=yes.stdout)
         yes.stdout.close()
-        assert yes.wait() == -signal.SIGPIPE
     assert cliente.returncode == 2
-    assert uma_linha_de_erro(cliente.stderr, CLIENTE).endswith(f" lidos: {TAMANHO_DO_BLOCO + 1}")
+    assert f" lidos: {TAMANHO_DO_BLOCO + 1} " in uma_linha_de_erro(cliente.stderr, CLIENTE)
 
 
+@unix
 @pytest.mark.parametrize("parte", [b"", b"metade"])
 def test_uma_entrada_que_nao_bloqueia_e_um_erro_e_nao_uma_mensagem_cortada(ouvinte, parte):
     leitura, escrita = os.pipe()
@@ -138,6 +135,7 @@ def test_uma_entrada_que_nao_bloqueia_e_um_erro_e_nao_uma_mensagem_cortada(ouvin
     assert ninguem_bateu(ouvinte)
 
 
+@unix
 def test_uma_entrada_fechada_e_um_erro_de_uma_linha():
     cliente = rodar("sh", "-c", 'exec "$@" <&-', "sh", *PYTHON, CLIENTE)
     assert erro_do_cliente(cliente) == f"não foi possível ler a mensagem: {do_sistema(errno.EBADF)}"

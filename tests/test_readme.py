@@ -14,17 +14,18 @@ from typing import NamedTuple
 import pytest
 from conftest import (
     CLIENTE,
-    PRAZO,
     PYTHON,
     RAIZ,
     SERVIDOR,
     Processo,
     Servidor,
     esperar_ate,
+    falta,
+    linux,
     rodar,
     rodar_cliente,
     tem,
-    tem_ipv6,
+    unix,
 )
 
 README = (RAIZ / "README.md").read_text(encoding="utf-8")
@@ -37,7 +38,7 @@ class Bloco(NamedTuple):
 
     nome: str
     comando: str
-    saida: str | None
+    saida: str
 
 
 def ler_blocos() -> list[Bloco]:
@@ -67,11 +68,12 @@ def molde(saida: str) -> str:
 
 @pytest.fixture
 def copia_do_projeto(tmp_path) -> Path:
-    """Os dois scripts, em uma pasta nova."""
+    """Os dois scripts, em uma pasta nova, com os modos que uma cópia pode ter perdido."""
     pasta = tmp_path / "projeto"
     pasta.mkdir()
     for script in SCRIPTS.values():
         shutil.copy(script, pasta)
+        (pasta / script.name).chmod(0o744)
     return pasta
 
 
@@ -86,45 +88,38 @@ def ocupada(porta: str) -> bool:
 def pular_o_que_falta(comando: str, rede_propria: tuple[str, ...]) -> None:
     for programa in PROGRAMAS:
         if re.search(rf"\b{programa} -", comando) and not tem(programa):
-            pytest.skip(f"não há {programa} aqui")
-    if "::1" in comando and not tem_ipv6(rede_propria):
-        pytest.skip("esta máquina não tem IPv6")
+            pytest.skip(falta(programa))
     if not rede_propria:
         for porta in {"7007", *re.findall(r"\b8000\b", comando)}:
             if ocupada(porta):
-                pytest.skip(f"a porta {porta} está em uso, e o sistema não deixa criar outra rede")
+                pytest.skip(f"a porta {porta} está em uso, e não há como criar outra rede")
 
 
+@unix
 @pytest.mark.parametrize(
     "bloco", [bloco for bloco in BLOCOS if bloco != DOS_TESTES], ids=lambda bloco: bloco.nome
 )
 def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(
-    bloco, copia_do_projeto, rede_propria
+    bloco, abrir, copia_do_projeto, rede_propria
 ):
     """Em uma rede própria, quem roda os testes pode estar usando a porta 7007."""
     pular_o_que_falta(bloco.comando, rede_propria)
     antes = sorted(copia_do_projeto.rglob("*"))
-    sem_proxy = {nome: valor for nome, valor in os.environ.items() if "proxy" not in nome.lower()}
-    processo = subprocess.Popen(
-        [*rede_propria, "sh", "-c", bloco.comando.encode()],
-        cwd=copia_do_projeto,
-        env=sem_proxy | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    ambiente = {nome: valor for nome, valor in os.environ.items() if "proxy" not in nome.lower()}
+    ambiente["PYTHONDONTWRITEBYTECODE"] = "1"
+    como = {"cwd": copia_do_projeto, "env": ambiente, "stderr": subprocess.STDOUT}
+    comando = (*rede_propria, "sh", "-c", bloco.comando)
+    processo = abrir(Processo, *comando, start_new_session=True, **como)
     try:
         # A saída só acaba quando acabam os processos que a têm; o grupo, quando acabam todos.
-        saida, _ = processo.communicate(timeout=PRAZO)
-        assert processo.returncode == 0, saida
-        esperar_ate(lambda: acabou(processo.pid), "o bloco deixou um processo em execução")
+        saida = processo.resto()
+        assert processo.wait() == 0, saida
+        esperar_ate(lambda: acabou(processo.pid))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(processo.pid, signal.SIGKILL)
-        processo.communicate()
     assert sorted(copia_do_projeto.rglob("*")) == antes
-    visto = re.sub(r"[ \r]+$", "", saida.decode(), flags=re.MULTILINE)
+    visto = re.sub(r"[ \r]+$", "", saida, flags=re.MULTILINE)
     assert re.fullmatch(molde(bloco.saida), visto), visto
 
 
@@ -136,6 +131,7 @@ def acabou(grupo: int) -> bool:
     return False
 
 
+@linux
 def test_os_dois_terminais_mostram_o_que_o_texto_diz(abrir_terminal, copia_do_projeto):
     do_servidor, do_cliente, do_servidor_depois = re.findall(
         r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
@@ -153,7 +149,7 @@ def test_os_dois_terminais_mostram_o_que_o_texto_diz(abrir_terminal, copia_do_pr
     cliente = outro.abrir(Processo, *comando, cwd=copia_do_projeto)
     outro.esperar("Mensagem: ")
     outro.digitar(pergunta.removeprefix("Mensagem: ").encode() + b"\n")
-    assert (cliente.status(), servidor.status()) == (0, 0)
+    assert (cliente.wait(), servidor.wait()) == (0, 0)
 
     for terminal, texto in ((um, do_servidor + do_servidor_depois), (outro, do_cliente)):
         mostrado = re.sub(r"^\$ .*\n", "", texto, flags=re.MULTILINE).replace("7007", "48080")
@@ -173,7 +169,7 @@ def test_nenhum_bloco_sh_tem_um_comentario_que_o_zsh_nao_aceita_colado():
 
 
 def test_o_readme_se_le_de_uma_vez():
-    assert README.count("\n") <= 430
+    assert README.count("\n") <= 390
 
 
 class Passo(NamedTuple):
@@ -204,30 +200,35 @@ def chamadas(script: Path, funcao: str) -> set[str]:
     return {ast.unparse(no) for no in ast.walk(corpo) if isinstance(no, ast.Call)}
 
 
-@pytest.mark.parametrize("passo", ONZE_PASSOS + ENTRE_OS_PASSOS, ids=lambda passo: passo.quando)
-def test_cada_passo_esta_nessa_funcao_desse_script(passo):
-    escrita = ast.unparse(ast.parse(passo.chamada))
-    assert escrita in chamadas(SCRIPTS[passo.lado], passo.funcao)
+def linhas_de(passo: Passo) -> list[str]:
+    """As linhas da função que o passo nomeia, no script que ele nomeia."""
+    texto = SCRIPTS[passo.lado].read_text(encoding="utf-8")
+    nos = ast.parse(texto).body
+    [corpo] = [n for n in nos if isinstance(n, ast.FunctionDef) and n.name == passo.funcao]
+    return texto.splitlines()[corpo.lineno : corpo.end_lineno]
+
+
+@pytest.mark.parametrize("passo", ENTRE_OS_PASSOS, ids=lambda passo: passo.quando)
+def test_cada_chamada_entre_os_passos_esta_nessa_funcao_desse_script(passo):
+    assert passo.chamada in "".join(linhas_de(passo))
+
+
+@pytest.mark.parametrize("passo", ONZE_PASSOS, ids=lambda passo: passo.quando)
+def test_cada_passo_tem_o_seu_numero_no_codigo_uma_vez_so(passo):
+    marca = f"  # passo {int(passo.quando.partition('.')[0])}"
+    [linha] = [linha for linha in linhas_de(passo) if linha.endswith(marca)]
+    assert passo.chamada in linha
+    inteiros = [script.read_text(encoding="utf-8") for script in SCRIPTS.values()]
+    assert sum(f"{inteiro}\n".count(f"{marca}\n") for inteiro in inteiros) == 1
 
 
 def test_nenhum_dos_onze_passos_falta():
-    assert [int(passo.quando.partition(".")[0]) for passo in ONZE_PASSOS] == list(range(1, 12))
-    feito = [
-        (passo.lado, passo.chamada.partition("(")[0].rpartition(".")[2]) for passo in ONZE_PASSOS
-    ]
-    assert feito == [
-        ("servidor", "socket"),
-        ("servidor", "bind"),
-        ("servidor", "listen"),
-        ("servidor", "accept"),
-        ("cliente", "socket"),
-        ("cliente", "connect_ex"),
-        ("cliente", "sendall"),
-        ("servidor", "recv"),
-        ("servidor", "sendall"),
-        ("cliente", "recv"),
-        ("servidor", "close"),
-    ]
+    feito = [f"{passo.lado} {passo.chamada.partition('(')[0]}" for passo in ONZE_PASSOS]
+    servidor = ("socket.socket", "serv_socket.bind", "serv_socket.listen", "serv_socket.accept")
+    cliente = ("socket.socket", "client_socket.connect_ex", "client_socket.sendall")
+    assert feito[:7] == [*(f"servidor {x}" for x in servidor), *(f"cliente {x}" for x in cliente)]
+    assert feito[7:9] == ["servidor conn.recv", "servidor conn.sendall"]
+    assert feito[9:] == ["cliente client_socket.recv", "servidor conn.close"]
 
 
 def test_toda_chamada_a_um_socket_no_codigo_aparece_entre_os_passos():
@@ -242,21 +243,36 @@ def test_toda_chamada_a_um_socket_no_codigo_aparece_entre_os_passos():
                 assert ast.unparse(no.func) in contadas | de_rotina
 
 
+def test_as_opcoes_do_readme_sao_as_da_ajuda():
+    tabela = README.partition("\n| opção |")[2].partition("\n\n")[0].splitlines()[2:]
+    celulas = [[celula.strip() for celula in linha.strip("|").split("|")] for linha in tabela]
+    for coluna, script in enumerate(SCRIPTS.values(), 1):
+        ajuda = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))
+        na_ajuda = re.findall(r"^ *(?:-k, )?(--\w\S+).*\(padrão: (.+)\)$", ajuda, re.MULTILINE)
+        no_readme = [
+            (re.search("--[^`]+", linha[0])[0], re.search(r"\((.+)\)$", linha[coluna])[1])
+            for linha in celulas
+            if linha[coluna]
+        ]
+        assert no_readme == na_ajuda
+
+
+@unix
 def test_os_status_de_saida_sao_os_do_codigo(abrir, abrir_cliente, ouvinte):
     servidor = abrir(Servidor)
     porta = servidor.porta
     em_uso = rodar(*PYTHON, SERVIDOR, "--porta", str(porta)).returncode
     boa = rodar_cliente("oi", porta=porta).returncode
     vistos = {
-        "servidor": [servidor.status(), em_uso, rodar(*PYTHON, SERVIDOR, "-z").returncode],
+        "servidor": [servidor.wait(), em_uso, rodar(*PYTHON, SERVIDOR, "-z").returncode],
         "cliente": [boa, *(rodar_cliente(oi, porta=porta).returncode for oi in ("oi", ""))],
     }
     for sinal in (signal.SIGINT, signal.SIGTERM):
         cliente = abrir_cliente(ouvinte.getsockname()[1], "oi")
         with ouvinte.accept()[0]:  # o cliente já passou do começo, e espera a resposta
             for lado, processo in (("servidor", abrir(Servidor)), ("cliente", cliente)):
-                processo.popen.send_signal(sinal)
-                vistos[lado].append(128 - processo.status())
+                processo.send_signal(sinal)
+                vistos[lado].append(128 - processo.wait())
     tabela = README.partition("\n| status |")[2].partition("\n\n")[0].splitlines()[2:]
     contados = [int(linha.split("|")[1]) for linha in tabela]
     assert vistos == {"servidor": contados, "cliente": contados}

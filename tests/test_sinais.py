@@ -1,4 +1,4 @@
-"""Ctrl+C e SIGTERM matam os dois scripts na hora, em toda espera e sem uma palavra."""
+"""Ctrl+C mata os dois scripts na hora, em toda espera e sem uma palavra."""
 
 import os
 import signal
@@ -16,53 +16,55 @@ from conftest import (
     Servidor,
     encher_ate_parar,
     esperar_a_fila_esvaziar,
-    esperar_o_cano_esvaziar,
+    esperar_o_pipe_esvaziar,
     linux,
     precisa_de,
     receber_tudo,
+    rodar,
+    tem,
+    unix,
 )
 
 CTRL_C = b"\x03"
-OS_DOIS_SINAIS = pytest.mark.parametrize("sinal", [signal.SIGINT, signal.SIGTERM])
+pytestmark = unix
+CADA_SCRIPT = pytest.mark.parametrize(
+    ("script", "espera"), [(SERVIDOR, "Escutando em "), (CLIENTE, "Mensagem: ")]
+)
 
 
-def morre_de(sinal: signal.Signals, processo: Processo) -> None:
+def porta_de(script) -> tuple:
+    return ("--porta", "0" if script == SERVIDOR else "7007")
+
+
+def morre_do_ctrl_c(processo: Processo) -> None:
     """Falha se o processo não morre do próprio sinal: um fim normal não pararia o laço do shell."""
-    processo.popen.send_signal(sinal)
-    assert processo.status() == -sinal
+    processo.send_signal(signal.SIGINT)
+    assert processo.wait() == -signal.SIGINT
     assert processo.erros() == ""
 
 
-@OS_DOIS_SINAIS
-def test_o_servidor_morre_enquanto_espera_uma_conexao(servidor, sinal):
-    morre_de(sinal, servidor)
-
-
 @linux
-@OS_DOIS_SINAIS
-def test_o_servidor_morre_enquanto_espera_a_mensagem(servidor, sinal):
+def test_o_servidor_morre_enquanto_espera_a_mensagem(servidor):
     with servidor.conectar() as client_socket:
         esperar_a_fila_esvaziar(servidor.porta)
-        morre_de(sinal, servidor)
+        morre_do_ctrl_c(servidor)
         assert client_socket.recv(1) == b""
 
 
-@OS_DOIS_SINAIS
-def test_o_servidor_morre_enquanto_espera_o_fim_do_cliente_e_volta_a_mesma_porta(abrir, sinal):
+def test_o_servidor_morre_enquanto_espera_o_fim_do_cliente_e_volta_a_mesma_porta(abrir):
     primeiro = abrir(Servidor, "-k")
     with primeiro.conectar() as client_socket:
         client_socket.sendall(b"oi")
         assert receber_tudo(client_socket) == b"oi"
-        morre_de(sinal, primeiro)
+        morre_do_ctrl_c(primeiro)
     assert abrir(Servidor, "--porta", str(primeiro.porta)).porta == primeiro.porta
 
 
-@OS_DOIS_SINAIS
-def test_o_servidor_morre_mesmo_com_uma_saida_que_nao_anda(abrir, sinal):
-    """Um cano cheio que ninguém lê: a linha da conexão não cabe, e o servidor espera por ele."""
+def test_o_servidor_morre_mesmo_com_uma_saida_que_nao_anda(abrir):
+    """Um pipe cheio que ninguém lê: a linha da conexão não cabe, e o servidor espera por ele."""
     leitura, escrita = os.pipe()
-    with os.fdopen(leitura, "rb"), os.fdopen(escrita, "wb") as cano:
-        servidor = abrir(Processo, *PYTHON, SERVIDOR, "--porta", "0", stdout=cano)
+    with os.fdopen(leitura, "rb"), os.fdopen(escrita, "wb") as pipe:
+        servidor = abrir(Processo, *PYTHON, SERVIDOR, "--porta", "0", stdout=pipe)
         porta = int(os.read(leitura, 1000).split(b" ")[2].rpartition(b":")[2])
         os.set_blocking(escrita, False)
         encher_ate_parar(lambda data: os.write(escrita, data))
@@ -71,21 +73,20 @@ def test_o_servidor_morre_mesmo_com_uma_saida_que_nao_anda(abrir, sinal):
             client_socket.sendall(b"oi")
             client_socket.shutdown(socket.SHUT_WR)
             assert receber_tudo(client_socket) == b"oi"
-        morre_de(sinal, servidor)
+        morre_do_ctrl_c(servidor)
 
 
 @linux
-@OS_DOIS_SINAIS
-def test_o_cliente_morre_enquanto_le_a_entrada(abrir_cliente, porta_sem_ninguem, sinal):
+def test_o_cliente_morre_enquanto_le_a_entrada(abrir_cliente, porta_sem_ninguem):
     cliente = abrir_cliente(porta_sem_ninguem, stdin=subprocess.PIPE)
-    cano = cliente.popen.stdin.fileno()
-    os.write(cano, b"come\xc3\xa7o")
-    esperar_o_cano_esvaziar(cano)
-    morre_de(sinal, cliente)
+    pipe = cliente.stdin.fileno()
+    os.write(pipe, b"come\xc3\xa7o")
+    esperar_o_pipe_esvaziar(pipe)
+    morre_do_ctrl_c(cliente)
 
 
 @pytest.fixture
-def a_espera_da_resposta(abrir_cliente, ouvinte) -> Iterator[tuple[Processo, socket.socket]]:
+def a_espera_da_resposta(abrir_cliente, ouvinte) -> "Iterator[tuple[Processo, socket.socket]]":
     """Um cliente que já enviou a mensagem, e a conexão em que espera a resposta."""
     cliente = abrir_cliente(ouvinte.getsockname()[1], "oi")
     conn, _ = ouvinte.accept()
@@ -95,33 +96,64 @@ def a_espera_da_resposta(abrir_cliente, ouvinte) -> Iterator[tuple[Processo, soc
         yield cliente, conn
 
 
-@OS_DOIS_SINAIS
-def test_o_cliente_morre_enquanto_espera_a_resposta(a_espera_da_resposta, sinal):
+def test_o_cliente_morre_enquanto_espera_a_resposta(a_espera_da_resposta):
     cliente, conn = a_espera_da_resposta
     conn.sendall(b"parte\n")
     assert cliente.linha() == "parte"
-    morre_de(sinal, cliente)
+    morre_do_ctrl_c(cliente)
 
 
-@OS_DOIS_SINAIS
-def test_o_cliente_morre_mesmo_com_uma_saida_que_nao_anda(a_espera_da_resposta, sinal):
+def test_o_cliente_morre_mesmo_com_uma_saida_que_nao_anda(a_espera_da_resposta):
     cliente, conn = a_espera_da_resposta
     conn.settimeout(0.2)
     encher_ate_parar(conn.sendall)
-    morre_de(sinal, cliente)
+    morre_do_ctrl_c(cliente)
 
 
 @precisa_de("bash")
-@pytest.mark.parametrize(
-    ("script", "espera"), [(SERVIDOR, "Escutando em "), (CLIENTE, "Mensagem: ")]
-)
+@CADA_SCRIPT
 def test_um_ctrl_c_para_tambem_o_laco_do_shell_em_volta(terminal, script, espera):
     laco = 'for vez in 1 2 3; do "$@"; done; echo sobreviveu'
-    porta = "0" if script == SERVIDOR else "7007"
-    shell = terminal.abrir(Processo, "bash", "-c", laco, "bash", *PYTHON, script, "--porta", porta)
+    shell = terminal.abrir(Processo, "bash", "-c", laco, "bash", *PYTHON, script, *porta_de(script))
     terminal.esperar(espera)
     terminal.digitar(CTRL_C)
-    assert shell.status() == -signal.SIGINT
+    assert shell.wait() == -signal.SIGINT
     tela = terminal.tela()
     assert tela.count(espera) == 1, tela
     assert "sobreviveu" not in tela
+
+
+@linux
+@CADA_SCRIPT
+def test_o_ctrl_c_encerra_tambem_o_processo_1_de_um_conteiner(terminal, script, espera):
+    """O núcleo só entrega ao processo 1 os sinais que ele trata."""
+    conteiner = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+    if not tem("unshare") or rodar(*conteiner, "true").returncode:
+        pytest.skip("o sistema não deixa criar um espaço de processos")
+    processo = terminal.abrir(Processo, *conteiner, *PYTHON, script, *porta_de(script))
+    terminal.esperar(espera if script == CLIENTE else "encerra)\r\n")
+    antes = terminal.visto.decode()
+    terminal.digitar(CTRL_C)
+    assert processo.wait() == 130
+    assert terminal.tela().replace("^C", "") == antes
+
+
+def ignorar() -> None:
+    """É o que fazem o `trap '' INT` de um shell e, em um roteiro, o `&`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def test_um_servidor_que_recebeu_o_ctrl_c_ignorado_continua_a_ignora_lo(abrir):
+    servidor = abrir(Servidor, "-k", preexec_fn=ignorar)
+    servidor.send_signal(signal.SIGINT)
+    servidor.ainda_atende()
+
+
+def test_um_cliente_que_recebeu_o_ctrl_c_ignorado_continua_a_ignora_lo(abrir_cliente, ouvinte):
+    cliente = abrir_cliente(ouvinte.getsockname()[1], "oi", preexec_fn=ignorar)
+    conn, _ = ouvinte.accept()
+    with conn:
+        assert receber_tudo(conn) == b"oi"
+        cliente.send_signal(signal.SIGINT)
+        conn.sendall(b"oi")
+    assert (cliente.wait(), cliente.resto()) == (0, "oi")

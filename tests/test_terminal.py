@@ -1,11 +1,21 @@
-"""No terminal: a pergunta, o que se digita e a linha final, em um pseudoterminal."""
+"""No terminal: a pergunta, o que se digita e o que aparece na tela, em um pseudoterminal."""
 
 import os
 import socket
 import subprocess
 
 import pytest
-from conftest import CLIENTE, PYTHON, Processo, linux, ninguem_bateu, receber_tudo, resetar
+from conftest import (
+    CLIENTE,
+    PYTHON,
+    SERVIDOR,
+    Processo,
+    eco,
+    linux,
+    ninguem_bateu,
+    receber_tudo,
+    resetar,
+)
 
 CTRL_D = b"\x04"
 
@@ -27,20 +37,19 @@ def test_a_pergunta_aparece_e_a_linha_digitada_vai_sem_a_quebra(
     cliente = cliente_no_terminal(servidor.porta)
     terminal.esperar("Mensagem: ")
     terminal.digitar("olá\n".encode())
-    assert cliente.status() == 0
+    assert cliente.wait() == 0
     assert terminal.tela() == "Mensagem: olá\r\nolá\r\n"
     assert "4 bytes, 'olá', " in servidor.linha()
 
 
-def test_a_pergunta_vai_ao_stderr_e_a_saida_so_tem_a_resposta_mesmo_que_nao_seja_utf8(
+def test_a_pergunta_vai_ao_stderr_e_a_saida_so_tem_a_resposta(
     servidor, terminal, cliente_no_terminal
 ):
     cliente = cliente_no_terminal(servidor.porta, stdout=subprocess.PIPE)
     terminal.esperar("Mensagem: ")
-    terminal.digitar(b" a\xff\xc3 \n")
-    assert cliente.popen.stdout.read() == b" a\xff\xc3 "
-    assert cliente.status() == 0
-    assert r"5 bytes, ' a\udcff\udcc3 ', " in servidor.linha()
+    terminal.digitar(" a ç \n".encode())
+    assert cliente.resto() == " a ç "
+    assert cliente.wait() == 0
 
 
 def test_enquanto_alguem_digita_ninguem_ocupa_o_servidor(ouvinte, terminal, cliente_no_terminal):
@@ -51,39 +60,32 @@ def test_enquanto_alguem_digita_ninguem_ocupa_o_servidor(ouvinte, terminal, clie
     assert ninguem_bateu(ouvinte, 0.2)
 
 
-@linux
-@pytest.mark.parametrize("stderr", ["fechado", "cheio"])
-def test_sem_um_stderr_nao_se_ve_a_pergunta_e_o_cliente_continua(servidor, terminal, stderr):
-    sem_stderr = {"fechado": 'exec "$@" 2>&-', "cheio": 'exec "$@" 2>/dev/full'}[stderr]
-    comando = ("sh", "-c", sem_stderr, "sh", *PYTHON, CLIENTE, "--porta", str(servidor.porta))
-    terminal.digitar(b"oi\n")
-    cliente = terminal.abrir(Processo, *comando, stdout=subprocess.PIPE)
-    assert cliente.resto() == "oi"
-    assert cliente.status() == 0
-
-
-def test_um_terminal_que_nao_bloqueia_e_um_erro_e_nao_uma_mensagem_cortada(
-    porta_sem_ninguem, terminal, cliente_no_terminal
-):
-    os.set_blocking(terminal.programa, False)
-    terminal.digitar(b"meta" + CTRL_D)
-    cliente = cliente_no_terminal(porta_sem_ninguem, stderr=subprocess.PIPE)
-    assert cliente.status() == 1
-    assert "erro: não foi possível ler a mensagem: " in cliente.erros()
-
-
 @pytest.mark.parametrize(
-    ("teclas", "lidos"), [(b"\n", 0), (CTRL_D, 0), (b"x" * 1025 + b"\n", 1025)]
+    ("teclas", "na_tela", "lidos"),
+    [(b"\n", "\r\n", 0), (CTRL_D, "\r\n", 0), (b"x" * 1025 + b"\n", f"{'x' * 1025}\r\n", 1025)],
 )
-def test_nada_digitado_ou_uma_linha_longa_demais_e_um_erro(
-    porta_sem_ninguem, terminal, cliente_no_terminal, teclas, lidos
+def test_nada_digitado_ou_uma_linha_longa_demais_e_um_erro_em_uma_linha_propria(
+    porta_sem_ninguem, terminal, cliente_no_terminal, teclas, na_tela, lidos
 ):
     cliente = cliente_no_terminal(porta_sem_ninguem)
     terminal.esperar("Mensagem: ")
     terminal.digitar(teclas)
-    assert cliente.status() == 2
-    erro = f"cliente_socket.py: erro: a mensagem vai de 1 a 1024 bytes; lidos: {lidos}\r\n"
-    assert terminal.tela().endswith(erro)
+    assert cliente.wait() == 2
+    assert terminal.tela() == (
+        f"Mensagem: {na_tela}cliente_socket.py: erro: uso incorreto: "
+        f"a mensagem vai de 1 a 1024 bytes; lidos: {lidos} (veja --help)\r\n"
+    )
+
+
+def test_o_que_nao_e_texto_no_teclado_e_um_erro_e_nada_e_enviado(
+    ouvinte, terminal, cliente_no_terminal
+):
+    cliente = cliente_no_terminal(ouvinte.getsockname()[1])
+    terminal.esperar("Mensagem: ")
+    terminal.digitar(b"ol\xe1\n")
+    assert cliente.wait() == 1
+    terminal.esperar("erro: não foi possível ler a mensagem: ")
+    assert ninguem_bateu(ouvinte)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +100,33 @@ def test_a_quebra_final_so_e_acrescentada_quando_falta(
         conn.sendall(resposta)
 
     cliente = cliente_no_terminal(parceiro(responder), "!!", stderr=subprocess.DEVNULL)
-    assert cliente.status() == (0 if resposta else 1)
+    assert cliente.wait() == (0 if resposta else 1)
     assert terminal.tela() == na_tela
+
+
+@pytest.mark.parametrize(
+    ("partes", "na_tela"),
+    [
+        ([b"ol\xc3", b"\xa1"], ["ol", "olá\r\n"]),
+        ([b"ol\xe1"], ["ol\ufffd\r\n"]),
+        ([b"x" + "é".encode() * 1500], ["x" + "é" * 1500 + "\r\n"]),
+    ],
+    ids=["em duas partes", "que não é UTF-8", "no meio de um bloco"],
+)
+def test_a_tela_nunca_mostra_meio_caractere_nem_espera_por_ele(
+    ouvinte, terminal, cliente_no_terminal, partes, na_tela
+):
+    cliente = cliente_no_terminal(ouvinte.getsockname()[1], "oi")
+    conn, _ = ouvinte.accept()
+    with conn:
+        assert receber_tudo(conn) == b"oi"
+        for parte, visto in zip(partes, na_tela):
+            conn.sendall(parte)
+            if parte != partes[-1]:
+                terminal.esperar(visto)
+                assert terminal.visto.decode() == visto
+    assert cliente.wait() == 0
+    assert terminal.tela() == na_tela[-1]
 
 
 @linux
@@ -112,5 +139,16 @@ def test_uma_resposta_interrompida_deixa_o_erro_em_uma_linha_propria(
         resetar(conn)
 
     cliente = cliente_no_terminal(parceiro(responder_e_resetar), "metade")
-    assert cliente.status() == 1
+    assert cliente.wait() == 1
     assert terminal.tela().startswith("met\r\ncliente_socket.py: erro: a conversa com '127.0.0.1' ")
+
+
+def test_um_terminal_sem_acentos_nao_derruba_o_servidor(terminal):
+    servidor = terminal.abrir(
+        Processo, *PYTHON, SERVIDOR, "--porta", "0", env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    terminal.esperar(" (Ctrl+C encerra)")
+    porta = int(terminal.visto.split(b" ")[2].rpartition(b":")[2])
+    assert eco(porta, "olá".encode()) == "olá".encode()
+    assert servidor.wait() == 0
+    assert terminal.tela().endswith(r": 4 bytes, 'ol\xe1', fim limpo" + "\r\n")
