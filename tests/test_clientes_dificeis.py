@@ -114,11 +114,3 @@ def test_o_texto_do_cliente_nao_forja_linhas_nem_chega_cru_ao_terminal(servidor,
     assert all(unicodedata.category(letra)[0] not in "CZ" or letra == " " for letra in linha)
     assert servidor.resto() == ""
     assert servidor.wait() == 0
-
-
-def test_uma_saida_que_nao_aceita_acentos_os_recebe_escapados(abrir, monkeypatch):
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    servidor = abrir(Servidor)
-    assert eco(servidor.porta, "olá".encode()) == "olá".encode()
-    assert r"'ol\xe1'" in servidor.linha()
-    assert servidor.wait() == 0

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import re
-import select
 import threading
 import time
 
@@ -11,14 +9,9 @@ import pytest
 from conftest import (
     FOLGA,
     PRAZO,
-    PYTHON,
-    SERVIDOR,
     TAMANHO_DO_BLOCO,
-    Servidor,
     eco,
-    esperar_ate,
     linux,
-    precisa_de,
     receber_tudo,
     resetar,
 )
@@ -40,32 +33,6 @@ def test_o_fim_vem_limpo_cem_vezes_seguidas_com_bytes_sobrando(servidor_continuo
     for _ in range(100):
         assert eco(servidor_continuo.porta, b"x" * 3000) == b"x" * TAMANHO_DO_BLOCO
         assert servidor_continuo.linha().endswith(", bytes descartados: 1976, fim limpo")
-
-
-@linux
-@precisa_de("strace")
-def test_cada_espera_pelo_fim_e_so_pelo_que_resta_do_segundo(abrir, tmp_path):
-    """O strace mostra quanto o servidor pede ao sistema que espere, em milissegundos."""
-    rastro = tmp_path / "rastro"
-    strace = ("strace", "-o", rastro, "-e", "trace=poll")
-    servidor = abrir(Servidor, comando=(*strace, *PYTHON, SERVIDOR))
-
-    def esperas() -> list[int]:
-        """Do poll que espera o fim em diante: o primeiro espera a mensagem."""
-        return [int(n) for n in re.findall(r"POLLIN.*\}\], 1, (\d+)\)", rastro.read_text())][1:]
-
-    with servidor.conectar() as client_socket:
-        client_socket.sendall(b"oi")
-        assert receber_tudo(client_socket) == b"oi"
-        for quantas in range(1, 4):
-            select.select([], [], [], 0.05)
-            client_socket.sendall(b"mais")
-            esperar_ate(lambda quantas=quantas: len(esperas()) >= quantas)
-    assert servidor.linha().endswith(", bytes descartados: 12, fim limpo")
-    assert servidor.wait() == 0
-    assert esperas()[0] <= 1000
-    assert esperas()[-1] <= 1000 - 3 * 50
-    assert esperas() == sorted(esperas(), reverse=True)
 
 
 def test_quem_nunca_encerra_e_quem_despeja_sem_parar_esperam_um_segundo_ao_todo(
@@ -96,29 +63,15 @@ def test_quem_nunca_encerra_e_quem_despeja_sem_parar_esperam_um_segundo_ao_todo(
 
 
 @linux
-def test_com_k_nenhum_descritor_e_nenhuma_memoria_ficam(servidor_continuo):
-    def uma_rodada() -> None:
-        eco(servidor_continuo.porta, b"x" * 3_000_000)
-        servidor_continuo.linha()
-        servidor_continuo.conectar().close()
+def test_com_k_nenhum_descritor_fica_aberto(servidor_continuo):
+    def uma_rodada() -> int:
+        eco(servidor_continuo.porta, b"x" * 100_000)
         servidor_continuo.linha()
         for mensagem in (b"", b"oi"):
             com_reset = servidor_continuo.conectar()
             com_reset.sendall(mensagem)
             resetar(com_reset)
             servidor_continuo.linha()
-
-    def descritores() -> int:
         return len(os.listdir(f"/proc/{servidor_continuo.pid}/fd"))
 
-    def memoria() -> int:  # KiB
-        with open(f"/proc/{servidor_continuo.pid}/status") as situacao:
-            return next(int(linha.split()[1]) for linha in situacao if linha.startswith("VmHWM"))
-
-    for _ in range(5):
-        uma_rodada()
-    descritores_antes, memoria_antes = descritores(), memoria()
-    for _ in range(40):
-        uma_rodada()
-    assert descritores() == descritores_antes
-    assert memoria() - memoria_antes < 1024
+    assert len({uma_rodada() for _ in range(20)}) == 1

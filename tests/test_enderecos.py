@@ -1,7 +1,6 @@
 """Um nome pode ter vários endereços: o cliente tenta cada um, e conta de todos que falharam."""
 
 import contextlib
-import errno
 import socket
 import subprocess
 
@@ -11,7 +10,6 @@ from conftest import (
     RAIZ,
     SERVIDOR,
     Servidor,
-    do_sistema,
     erro_do_cliente,
     linux,
     precisa_de,
@@ -94,17 +92,6 @@ def test_uma_familia_que_o_sistema_nao_tem_nao_impede_as_outras_e_aparece_no_err
         f"não foi possível conectar à porta {porta_sem_ninguem}: "
         f"::1: erro 97, EAFNOSUPPORT; 127.0.0.1: {RECUSA}"
     )
-
-
-@linux
-@precisa_de("strace")
-def test_o_servidor_diz_em_que_endereco_nao_pode_escutar_sem_a_familia():
-    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=socket")
-    strace += ("-e", "inject=socket:error=EAFNOSUPPORT")
-    servidor = rodar(*strace, *PYTHON, SERVIDOR, "--host", "::1", "--porta", "0")
-    erro = uma_linha_de_erro(servidor.stderr, SERVIDOR)
-    assert erro == f"não foi possível escutar em '::1' na porta 0: {do_sistema(errno.EAFNOSUPPORT)}"
-    assert servidor.returncode == 1
 
 
 @linux
