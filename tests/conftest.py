@@ -42,6 +42,8 @@ TAMANHO_DO_BLOCO = 1024  # bytes
 for variavel in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "POSIXLY_CORRECT"):
     os.environ.pop(variavel, None)
 os.environ["PYTHONUTF8"] = "1"
+# Quem roda os testes com `&` em um roteiro lhes passa o Ctrl+C ignorado, e eles o passariam adiante.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="usa o que só o Linux oferece")
 unix = pytest.mark.skipif(os.name != "posix", reason="usa o que só um Unix oferece")

@@ -258,14 +258,14 @@ def test_as_opcoes_do_readme_sao_as_da_ajuda():
 
 
 @unix
-def test_os_status_de_saida_sao_os_do_codigo(abrir, abrir_cliente, ouvinte):
+def test_os_status_de_saida_sao_os_do_codigo(abrir, abrir_cliente, ouvinte, porta_sem_ninguem):
     servidor = abrir(Servidor)
-    porta = servidor.porta
-    em_uso = rodar(*PYTHON, SERVIDOR, "--porta", str(porta)).returncode
-    boa = rodar_cliente("oi", porta=porta).returncode
+    em_uso = rodar(*PYTHON, SERVIDOR, "--porta", str(servidor.porta)).returncode
+    boa = rodar_cliente("oi", porta=servidor.porta).returncode
+    recusada = rodar_cliente("oi", porta=porta_sem_ninguem).returncode
     vistos = {
         "servidor": [servidor.wait(), em_uso, rodar(*PYTHON, SERVIDOR, "-z").returncode],
-        "cliente": [boa, *(rodar_cliente(oi, porta=porta).returncode for oi in ("oi", ""))],
+        "cliente": [boa, recusada, rodar_cliente("", porta=porta_sem_ninguem).returncode],
     }
     for sinal in (signal.SIGINT, signal.SIGTERM):
         cliente = abrir_cliente(ouvinte.getsockname()[1], "oi")
