@@ -42,7 +42,7 @@ TAMANHO_DO_BLOCO = 1024  # bytes
 for variavel in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "POSIXLY_CORRECT"):
     os.environ.pop(variavel, None)
 os.environ["PYTHONUTF8"] = "1"
-# Quem roda os testes com `&` em um roteiro lhes passa o Ctrl+C ignorado, e eles o passariam adiante.
+# Com `&` em um roteiro, os testes recebem o Ctrl+C ignorado, e o passariam adiante.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="usa o que só o Linux oferece")
