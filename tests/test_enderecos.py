@@ -39,7 +39,7 @@ def nos_dois_enderecos(tmp_path_factory) -> tuple[str, ...]:
     comando = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
     comando += ('mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))
     if not tem("unshare") or rodar(*comando, "true").returncode:
-        pytest.skip("localhost tem um endereço só, e o sistema não deixa dar-lhe dois")
+        pytest.skip("localhost não tem os dois endereços, e não há como dá-los a ele aqui")
     return comando
 
 
@@ -98,7 +98,7 @@ def test_uma_familia_que_o_sistema_nao_tem_nao_impede_as_outras_e_aparece_no_err
 @precisa_de_ipv6
 def test_o_escopo_de_um_endereco_ipv6_aparece_no_anuncio(abrir, rede_propria):
     if not rede_propria:
-        pytest.skip("o sistema não deixa criar uma rede em que lo tenha um endereço local")
+        pytest.skip("não há como criar uma rede à parte (com unshare e ip)")
     com_endereco = 'ip -6 addr add fe80::1/64 dev lo nodad && exec "$@"'
     comando = (*rede_propria, "sh", "-c", com_endereco, "sh", *PYTHON, SERVIDOR)
     servidor = abrir(Servidor, "--host", "fe80::1%lo", comando=comando)

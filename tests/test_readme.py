@@ -92,7 +92,7 @@ def pular_o_que_falta(comando: str, rede_propria: tuple[str, ...]) -> None:
     if not rede_propria:
         for porta in {"7007", *re.findall(r"\b8000\b", comando)}:
             if ocupada(porta):
-                pytest.skip(f"a porta {porta} está em uso, e não há como criar outra rede")
+                pytest.skip(f"a porta {porta} está em uso, e não há outra rede (unshare e ip)")
 
 
 @unix
