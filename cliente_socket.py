@@ -79,7 +79,7 @@ def ler_mensagem() -> bytes:
         if sys.stdin and sys.stdin.isatty():
             print("Mensagem: ", end="", file=sys.stderr, flush=True)
             linha = sys.stdin.readline()
-            print(end="" if linha else "\n", file=sys.stderr)  # com Ctrl+D, o cursor não desceu
+            print(end="" if linha.endswith("\n") else "\n", file=sys.stderr)  # depois de um Ctrl+D
             return linha.rstrip("\n").encode()
         mensagem = b""
         while data := os.read(0, TAMANHO_DO_BLOCO + 1 - len(mensagem)):
