@@ -24,18 +24,18 @@ MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo limite acabou
     errno.ETIMEDOUT: "o sistema desistiu de esperar (confira o endereço)",
     errno.ENETUNREACH: "não há caminho até essa rede (confira o endereço e a conexão)",
     errno.EHOSTUNREACH: "não há caminho até essa máquina (confira o endereço e a conexão)",
-    errno.EADDRNOTAVAIL: "não se conecta a esse endereço (use o da máquina do servidor)",
+    errno.EADDRNOTAVAIL: "ninguém se conecta a esse endereço (use o da máquina do servidor)",
 }
 
 
 def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> None:
-    """Conecta-se, envia a mensagem e escreve a resposta; OSError ou RuntimeError se não pode."""
+    """Conecta-se, envia a mensagem e escreve a resposta; se falha, OSError ou RuntimeError."""
     with conectar(host, porta, tempo_limite) as client_socket:
         try:
             client_socket.sendall(mensagem)  # passo 7
             client_socket.shutdown(socket.SHUT_WR)  # um eco (RFC 862) só encerra depois de nós
         except OSError as exc:
-            receber(client_socket)  # o que o servidor disse antes de encerrar não se perde
+            receber(client_socket)  # o que o servidor disse antes, se ainda chegou
             raise ConnectionError("o servidor encerrou antes do fim do envio") from exc
         if (recebidos := receber(client_socket)) < len(mensagem):
             raise ConnectionError(f"a resposta tem {recebidos} dos {len(mensagem)} bytes enviados")
@@ -50,7 +50,7 @@ def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
             client_socket = socket.socket(familia, tipo, proto)  # passo 5
             client_socket.settimeout(tempo_limite)
             erro = client_socket.connect_ex(addr)  # passo 6
-            if erro in (0, errno.ECONNRESET, errno.EPIPE):  # só dá um reset quem já aceitou
+            if erro in (0, errno.ECONNRESET, errno.EPIPE):  # um reset vem depois de conectar
                 return client_socket
             client_socket.close()
         except OSError as exc:  # por exemplo, esta máquina está sem IPv6
@@ -90,7 +90,7 @@ def ler_mensagem() -> bytes:
 
 
 def escrever(data: bytes) -> None:
-    """Mostra a uma pessoa texto; a um programa, os bytes, sem buffer. RuntimeError se não pode."""
+    """Mostra a uma pessoa texto; a um programa, os bytes, sem buffer; se falha, RuntimeError."""
     try:
         if sys.stdout.isatty():
             print(DECODIFICADOR.decode(data), end="", flush=True)

@@ -21,13 +21,13 @@ TAMANHO_DO_BLOCO = 1024  # bytes: o máximo que o servidor devolve, e de cada re
 ESPERA_PELO_FIM = 1.0  # segundos, ao todo, para o cliente encerrar o lado dele
 DICAS = {  # o que fazer, conforme o erro ao escutar
     errno.EADDRINUSE: " (a porta está em uso: escolha outra com --porta)",
-    errno.EACCES: " (o sistema não dá essa porta a esta conta: escolha outra com --porta)",
+    errno.EACCES: " (o sistema não permite essa porta a esta conta: escolha outra com --porta)",
     errno.EADDRNOTAVAIL: " (o endereço não é desta máquina: confira --host)",
 }
 
 
 def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
-    """Escuta e atende uma conexão, ou uma após a outra; devolve o status. OSError se não pode."""
+    """Escuta e atende uma conexão, ou uma após a outra; devolve o status; se falha, OSError."""
     familia, tipo, proto, _, addr = socket.getaddrinfo(host, porta, type=socket.SOCK_STREAM)[0]
     with socket.socket(familia, tipo, proto) as serv_socket:  # passo 1
         if os.name == "posix":  # no Windows, deixaria outro programa tomar a porta em uso
@@ -41,7 +41,7 @@ def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
                 conn, cliente = serv_socket.accept()  # passo 4
             except OSError as exc:
                 if exc.errno in (errno.ECONNABORTED, errno.ECONNRESET, errno.ENOTCONN):
-                    continue  # quem estava na fila desistiu (no Linux, é o recv que o conta)
+                    continue  # quem estava na fila desistiu (no Linux, quem avisa é o recv)
                 raise
             relato, status = atender(conn, tempo_limite)
             escrever(f"{endereco(cliente) if cliente else 'cliente que já saiu'}: {relato}\n")
@@ -71,7 +71,7 @@ def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
 
 def encerrar(conn: socket.socket) -> str:
     """Envia o fim do eco, descarta o que chega até o cliente encerrar, e diz como terminou."""
-    # Fechar com bytes não lidos dá um reset (RFC 9293 § 3.6.1): ninguém sabe se o eco veio inteiro.
+    # Fechar com bytes não lidos pode dar um reset (RFC 9293 § 3.6.1): o cliente não sabe se é tudo.
     conn.shutdown(socket.SHUT_WR)
     descartados, acabou, prazo = 0, False, time.monotonic() + ESPERA_PELO_FIM
     try:
@@ -93,7 +93,7 @@ def endereco(addr: tuple) -> str:
 
 # Daqui para baixo, nada de rede: o que se mostra e a linha de comando.
 def escrever(texto: str) -> None:
-    """A uma pessoa, texto; a um programa, bytes, e nada em um buffer. RuntimeError se não pode."""
+    """A uma pessoa, texto; a um programa, bytes, sem buffer; se falha, RuntimeError."""
     try:
         data = texto.encode(sys.stdout.encoding, "backslashreplace")
         if sys.stdout.isatty():

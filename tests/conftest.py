@@ -18,6 +18,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def tem_ipv6(inicio: tuple[str, ...] = ()) -> bool:
     ).returncode
 
 
+# Com -D, quem é filho do teste, e morre com ele, é o script; o strace acaba quando o script acaba.
+STRACE = ("strace", "-D", "-qq", "-o", os.devnull)
 precisa_de_ipv6 = pytest.mark.skipif(not tem_ipv6(), reason="esta máquina não tem IPv6")
 
 
@@ -105,7 +108,7 @@ def como_o_sistema_recebe(comando: tuple) -> list:
 
 
 class Processo(subprocess.Popen):
-    """Um script em execução; sem dizer de outro modo, com a entrada vazia."""
+    """Um script em execução; com a entrada vazia, se nada se diz."""
 
     def __init__(self, *comando, **opcoes) -> None:
         pontas = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -222,7 +225,7 @@ def resetar(conn: socket.socket) -> None:
 def esperar_ate(condicao: Callable[[], object]) -> None:
     """Volta quando a condição vale."""
     while not condicao():
-        pass
+        time.sleep(0.001)  # cede a vez a quem se espera
 
 
 def tamanho_da_fila(porta: int) -> int:
@@ -251,7 +254,7 @@ def encher_ate_parar(escrever: Callable[[bytes], object]) -> None:
 
 
 def rodar(*comando, **opcoes) -> subprocess.CompletedProcess:
-    """Roda o comando até o fim; sem dizer de outro modo, com a entrada vazia."""
+    """Roda o comando até o fim; com a entrada vazia, se nada se diz."""
     pontas = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if "input" not in opcoes:
         pontas["stdin"] = subprocess.DEVNULL
@@ -321,7 +324,7 @@ def servidor(abrir) -> Servidor:
 
 @pytest.fixture
 def servidor_continuo(abrir) -> Servidor:
-    """O servidor com -k, que só termina quando alguém o manda."""
+    """O servidor com -k, que só termina quando alguém manda."""
     return abrir(Servidor, "-k")
 
 

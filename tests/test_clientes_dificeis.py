@@ -7,6 +7,7 @@ import pytest
 from conftest import (
     PYTHON,
     SERVIDOR,
+    STRACE,
     Servidor,
     do_sistema,
     eco,
@@ -73,8 +74,7 @@ def test_cada_modo_de_falhar_custa_uma_linha_na_saida_e_nada_mais(
 @pytest.mark.parametrize("erro", ["ECONNABORTED", "ECONNRESET", "ENOTCONN"])
 def test_quem_da_um_reset_ainda_na_fila_nao_derruba_o_servidor_em_nenhum_sistema(abrir, erro):
     """No Linux, o accept dá certo e o recv falha; o strace faz o primeiro accept falhar."""
-    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=accept4")
-    strace += ("-e", f"inject=accept4:error={erro}:when=1")
+    strace = (*STRACE, "-e", "trace=accept4", "-e", f"inject=accept4:error={erro}:when=1")
     servidor = abrir(Servidor, comando=(*strace, *PYTHON, SERVIDOR))
     servidor.ainda_atende()
     assert servidor.wait() == 0
@@ -84,8 +84,8 @@ def test_quem_da_um_reset_ainda_na_fila_nao_derruba_o_servidor_em_nenhum_sistema
 @precisa_de("strace")
 def test_quem_ja_saiu_e_chega_sem_endereco_custa_uma_linha(abrir):
     """É o que o accept faz às vezes no macOS; o strace o faz aqui, na primeira conexão."""
-    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=accept4")
-    strace += ("-e", "inject=accept4:poke_exit=@arg3=00000000:when=1")
+    sem_endereco = "inject=accept4:poke_exit=@arg3=00000000:when=1"
+    strace = (*STRACE, "-e", "trace=accept4", "-e", sem_endereco)
     if rodar(*strace, "true").returncode:
         pytest.skip("este strace não muda a memória de um processo")
     servidor = abrir(Servidor, "-k", comando=(*strace, *PYTHON, SERVIDOR))

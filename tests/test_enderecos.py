@@ -1,4 +1,4 @@
-"""Um nome pode ter vários endereços: o cliente tenta cada um, e conta de todos que falharam."""
+"""Um nome pode ter vários endereços: o cliente tenta cada um, e conta todos os que falharam."""
 
 import contextlib
 import socket
@@ -80,7 +80,7 @@ def test_uma_familia_que_o_sistema_nao_tem_nao_impede_as_outras_e_aparece_no_err
     """Um núcleo sem IPv6 recusa a criação do socket: aqui, o strace recusa essa chamada."""
     servidor = abrir(Servidor, "-k")
     rastro = tmp_path / "rastro"
-    strace = (*nos_dois_enderecos, "strace", "-qq", "-o", str(rastro), "-e", "trace=socket")
+    strace = (*nos_dois_enderecos, "strace", "-D", "-qq", "-o", str(rastro), "-e", "trace=socket")
     assert conversar_com_localhost(strace, servidor.porta).stdout == b"oi"
     # O resolvedor também cria sockets: procura-se a vez do que é do cliente.
     chamadas = rastro.read_text().splitlines()

@@ -12,6 +12,7 @@ from conftest import (
     CLIENTE,
     PYTHON,
     SERVIDOR,
+    STRACE,
     do_sistema,
     eco,
     limitar_o_arquivo_a,
@@ -91,20 +92,20 @@ def test_uma_porta_em_uso_diz_para_escolher_outra(servidor):
 
 def test_um_endereco_que_nao_e_da_maquina_diz_para_conferir_o_host():
     assert re.fullmatch(
-        r"não foi possível escutar em '192\.0\.2\.77' na porta 80: "
+        r"não foi possível escutar em '192\.0\.2\.77' na porta 7008: "
         rf"\[\w+ {errno.EADDRNOTAVAIL}\] .* \(o endereço não é desta máquina: confira --host\)",
-        erro_de(SERVIDOR, 1, "--porta", "80", "--host", "192.0.2.77"),
+        erro_de(SERVIDOR, 1, "--porta", "7008", "--host", "192.0.2.77"),
     )
 
 
 @linux
 @precisa_de("strace")
 def test_uma_porta_que_o_sistema_nao_da_diz_para_escolher_outra():
-    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=bind")
-    servidor = rodar(*strace, "-e", "inject=bind:error=EACCES", *PYTHON, SERVIDOR)
+    strace = (*STRACE, "-e", "trace=bind", "-e", "inject=bind:error=EACCES")
+    servidor = rodar(*strace, *PYTHON, SERVIDOR)
     assert uma_linha_de_erro(servidor.stderr, SERVIDOR) == (
         f"não foi possível escutar em '127.0.0.1' na porta 7007: {do_sistema(errno.EACCES)} "
-        "(o sistema não dá essa porta a esta conta: escolha outra com --porta)"
+        "(o sistema não permite essa porta a esta conta: escolha outra com --porta)"
     )
     assert servidor.returncode == 1
 

@@ -13,6 +13,7 @@ from conftest import (
     FOLGA,
     PRAZO,
     PYTHON,
+    STRACE,
     do_sistema,
     erro_do_cliente,
     limitar_o_arquivo_a,
@@ -102,8 +103,7 @@ def test_o_que_diz_um_servidor_que_encerra_sem_ler_nada_aparece_antes_do_erro(pa
         conn.sendall(b"220 adeus\r\n")
         encerrar(conn)
 
-    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=connect")
-    strace += ("-e", "inject=connect:delay_exit=300000")
+    strace = (*STRACE, "-e", "trace=connect", "-e", "inject=connect:delay_exit=300000")
     porta = parceiro(despedir_se)
     erro = erro_do_cliente(rodar_cliente("oi", porta=porta, inicio=strace), b"220 adeus\r\n")
     assert erro == f"{a_conversa_falhou(porta)}o servidor encerrou antes do fim do envio"
@@ -140,13 +140,12 @@ def test_uma_porta_em_que_ninguem_escuta_diz_o_que_conferir_e_fecha_o_socket(por
         ("ETIMEDOUT", "erro 110, o sistema desistiu de esperar "),
         ("ENETUNREACH", "erro 101, não há caminho até essa rede "),
         ("EHOSTUNREACH", "erro 113, não há caminho até essa máquina "),
-        ("EADDRNOTAVAIL", "erro 99, não se conecta a esse endereço "),
+        ("EADDRNOTAVAIL", "erro 99, ninguém se conecta a esse endereço "),
         ("ENOBUFS", "erro 105, ENOBUFS"),
     ],
 )
 def test_cada_motivo_de_nao_conectar_tem_o_seu_numero(erro, motivo):
-    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=connect")
-    strace += ("-e", f"inject=connect:error={erro}")
+    strace = (*STRACE, "-e", "trace=connect", "-e", f"inject=connect:error={erro}")
     cliente = rodar_cliente("oi", porta=7007, inicio=strace)
     comeco = "não foi possível conectar à porta 7007: 127.0.0.1: "
     assert erro_do_cliente(cliente).startswith(comeco + motivo)

@@ -1,10 +1,11 @@
-"""Ctrl+C mata os dois scripts na hora, em toda espera e sem uma palavra."""
+"""Ctrl+C mata os dois scripts na hora, em toda espera e sem uma palavra, do main em diante."""
 
 import os
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import (
@@ -16,6 +17,7 @@ from conftest import (
     Servidor,
     encher_ate_parar,
     esperar_a_fila_esvaziar,
+    esperar_ate,
     esperar_o_pipe_esvaziar,
     linux,
     precisa_de,
@@ -133,6 +135,10 @@ def test_o_ctrl_c_encerra_tambem_o_processo_1_de_um_conteiner(terminal, script, 
     processo = terminal.abrir(Processo, *conteiner, *PYTHON, script, *porta_de(script))
     terminal.esperar(espera if script == CLIENTE else "encerra)\r\n")
     antes = terminal.visto.decode()
+    # O Python anota o sinal e só o atende entre duas chamadas: o script já tem de estar na espera.
+    filhos = Path(f"/proc/{processo.pid}/task/{processo.pid}/children").read_text().split()
+    situacao = Path(f"/proc/{filhos[0]}/stat")
+    esperar_ate(lambda: situacao.read_text().rpartition(") ")[2].startswith("S"))
     terminal.digitar(CTRL_C)
     assert processo.wait() == 130
     assert terminal.tela().replace("^C", "") == antes
