@@ -70,10 +70,8 @@ def um_defeito_e_uma_falha_e_nao_uma_suite_parada() -> Iterator[None]:
 
 def tem(programa: str) -> bool:
     """Se o programa existe aqui; o nc tem de ser o do OpenBSD, que sabe enviar o fim (-N)."""
-    if not shutil.which(programa):
-        return False
-    if programa != "nc":
-        return True
+    if programa != "nc" or not shutil.which("nc"):
+        return bool(shutil.which(programa))
     ajuda = subprocess.run(["nc", "-h"], capture_output=True)
     return b"Shutdown the network socket" in ajuda.stderr + ajuda.stdout
 
