@@ -323,8 +323,8 @@ def servidor(abrir) -> Servidor:
 
 @pytest.fixture
 def servidor_continuo(abrir) -> Servidor:
-    """O servidor com -k, que só termina quando alguém manda."""
-    return abrir(Servidor, "-k")
+    """O servidor com --continuo, que só termina quando alguém manda."""
+    return abrir(Servidor, "--continuo")
 
 
 @pytest.fixture

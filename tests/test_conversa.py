@@ -47,14 +47,6 @@ def test_sem_k_o_servidor_atende_uma_conexao_e_para_de_escutar(servidor):
         servidor.conectar()
 
 
-def test_com_k_o_servidor_atende_uma_conexao_depois_da_outra_em_ordem(abrir):
-    servidor = abrir(Servidor, "--continuo")
-    for numero in range(5):
-        mensagem = f"mensagem {numero}"
-        assert eco(servidor.porta, mensagem.encode()) == mensagem.encode()
-        assert repr(mensagem) in servidor.linha()
-
-
 def test_com_k_quem_chega_durante_um_atendimento_espera_a_vez(servidor_continuo):
     with servidor_continuo.conectar() as primeiro, servidor_continuo.conectar() as segundo:
         segundo.sendall(b"segundo")

@@ -1,7 +1,6 @@
 """Com F5 em um editor, a janela é um objeto: só tem texto, e os descritores 0, 1 e 2 não são dela.
 
-A janela daqui é feita como a do IDLE: diz que é de uma pessoa, e não tem buffer nem fileno. O que
-um script escreve nela vai para um arquivo, que o teste lê.
+A daqui, como a do IDLE, diz que é de uma pessoa e não tem buffer nem fileno; escreve em um arquivo.
 """
 
 import re

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import select
 import threading
 import time
 
@@ -9,9 +11,13 @@ import pytest
 from conftest import (
     FOLGA,
     PRAZO,
+    PYTHON,
+    SERVIDOR,
     TAMANHO_DO_BLOCO,
+    Servidor,
     eco,
     linux,
+    precisa_de,
     receber_tudo,
     resetar,
 )
@@ -33,6 +39,23 @@ def test_o_fim_vem_limpo_cem_vezes_seguidas_com_bytes_sobrando(servidor_continuo
     for _ in range(100):
         assert eco(servidor_continuo.porta, b"x" * 3000) == b"x" * TAMANHO_DO_BLOCO
         assert servidor_continuo.linha().endswith(", bytes descartados: 1976, fim limpo")
+
+
+@linux
+@precisa_de("strace")
+def test_cada_espera_pelo_fim_e_so_pelo_que_resta_do_segundo(abrir, tmp_path):
+    """O strace mostra quanto o servidor pede ao sistema que espere, em milissegundos."""
+    rastro = tmp_path / "rastro"
+    strace = ("strace", "-D", "-o", rastro, "-e", "trace=poll")
+    servidor = abrir(Servidor, comando=(*strace, *PYTHON, SERVIDOR))
+    with servidor.conectar() as client_socket:
+        client_socket.sendall(b"oi")
+        assert receber_tudo(client_socket) == b"oi"
+        select.select([], [], [], 0.05)
+        client_socket.sendall(b"mais")
+    assert servidor.wait() == 0
+    _, antes, depois = re.findall(r"POLLIN.*\}\], 1, (\d+)\)", rastro.read_text())
+    assert int(depois) <= int(antes) - 50 < 1000
 
 
 def test_quem_nunca_encerra_e_quem_despeja_sem_parar_esperam_um_segundo_ao_todo(

@@ -126,10 +126,8 @@ def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(
 def acabou(grupo: int) -> bool:
     try:
         os.killpg(grupo, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # no macOS, um grupo que só tem zumbis
-        return False
+    except (ProcessLookupError, PermissionError) as exc:  # no macOS, se só há zumbis, esta última
+        return isinstance(exc, ProcessLookupError)
     return False
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import socket
 import threading
 import time
@@ -23,7 +22,6 @@ from conftest import (
     resetar,
     rodar,
     rodar_cliente,
-    unix,
 )
 
 RECUSA = "conexão recusada (o servidor está escutando nesse endereço?)"
@@ -189,13 +187,3 @@ def test_um_disco_que_enche_e_um_erro_de_uma_linha(parceiro, tmp_path, limite, e
         cliente = rodar(*comando, stdout=saida, preexec_fn=preexec_fn)
     assert erro_do_cliente(cliente) == f"a escrita na saída padrão falhou: {do_sistema(falha)}"
     assert not limite or destino.read_bytes() == escrito
-
-
-@unix
-def test_um_pipe_fechado_adiante_e_um_erro_de_uma_linha(servidor):
-    leitura, escrita = os.pipe()
-    os.close(leitura)
-    with os.fdopen(escrita, "wb") as pipe:
-        cliente = rodar_cliente("oi", porta=servidor.porta, stdout=pipe)
-    erro = erro_do_cliente(cliente)
-    assert erro == f"a escrita na saída padrão falhou: {do_sistema(errno.EPIPE)}"

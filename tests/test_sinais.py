@@ -30,12 +30,8 @@ from conftest import (
 CTRL_C = b"\x03"
 pytestmark = unix
 CADA_SCRIPT = pytest.mark.parametrize(
-    ("script", "espera"), [(SERVIDOR, "Escutando em "), (CLIENTE, "Mensagem: ")]
+    ("script", "porta", "espera"), [(SERVIDOR, "0", "Escutando em "), (CLIENTE, "7", "Mensagem: ")]
 )
-
-
-def porta_de(script) -> tuple:
-    return ("--porta", "0" if script == SERVIDOR else "7007")
 
 
 def morre_do_ctrl_c(processo: Processo) -> None:
@@ -114,9 +110,9 @@ def test_o_cliente_morre_mesmo_com_uma_saida_que_nao_anda(a_espera_da_resposta):
 
 @precisa_de("bash")
 @CADA_SCRIPT
-def test_um_ctrl_c_para_tambem_o_laco_do_shell_em_volta(terminal, script, espera):
+def test_um_ctrl_c_para_tambem_o_laco_do_shell_em_volta(terminal, script, porta, espera):
     laco = 'for vez in 1 2 3; do "$@"; done; echo sobreviveu'
-    shell = terminal.abrir(Processo, "bash", "-c", laco, "bash", *PYTHON, script, *porta_de(script))
+    shell = terminal.abrir(Processo, "bash", "-c", laco, "bash", *PYTHON, script, "--porta", porta)
     terminal.esperar(espera)
     terminal.digitar(CTRL_C)
     assert shell.wait() == -signal.SIGINT
@@ -127,12 +123,12 @@ def test_um_ctrl_c_para_tambem_o_laco_do_shell_em_volta(terminal, script, espera
 
 @linux
 @CADA_SCRIPT
-def test_o_ctrl_c_encerra_tambem_o_processo_1_de_um_conteiner(terminal, script, espera):
+def test_o_ctrl_c_encerra_tambem_o_processo_1_de_um_conteiner(terminal, script, porta, espera):
     """O núcleo só entrega ao processo 1 os sinais que ele trata."""
     conteiner = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
     if not tem("unshare") or rodar(*conteiner, "true").returncode:
         pytest.skip("o sistema não deixa criar um espaço de processos")
-    processo = terminal.abrir(Processo, *conteiner, *PYTHON, script, *porta_de(script))
+    processo = terminal.abrir(Processo, *conteiner, *PYTHON, script, "--porta", porta)
     terminal.esperar(espera if script == CLIENTE else "encerra)\r\n")
     antes = terminal.visto.decode()
     # O Python anota o sinal e só o atende entre duas chamadas: o script já tem de estar na espera.

@@ -31,12 +31,13 @@ def cliente_no_terminal(terminal):
     return abrir_um
 
 
+@pytest.mark.parametrize("fim", [b"\n", CTRL_D + CTRL_D])
 def test_a_pergunta_aparece_e_a_linha_digitada_vai_sem_a_quebra(
-    servidor, terminal, cliente_no_terminal
+    servidor, terminal, cliente_no_terminal, fim
 ):
     cliente = cliente_no_terminal(servidor.porta)
     terminal.esperar("Mensagem: ")
-    terminal.digitar("olá\n".encode())
+    terminal.digitar("olá".encode() + fim)
     assert cliente.wait() == 0
     assert terminal.tela() == "Mensagem: olá\r\nolá\r\n"
     assert "4 bytes, 'olá', " in servidor.linha()
@@ -157,3 +158,12 @@ def test_um_terminal_sem_acentos_nao_derruba_o_servidor(terminal):
     assert eco(porta, "olá".encode()) == "olá".encode()
     assert servidor.wait() == 0
     assert terminal.tela().endswith(r": 4 bytes, 'ol\xe1', fim limpo" + "\r\n")
+
+
+def test_um_terminal_sem_acentos_conta_o_que_o_cliente_nao_pode_mostrar(
+    servidor, terminal, cliente_no_terminal
+):
+    sem_acentos = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    cliente = cliente_no_terminal(servidor.porta, "olá", env=sem_acentos)
+    assert cliente.wait() == 1
+    terminal.esperar(r"erro: a escrita na sa\xedda padr\xe3o falhou: ")
