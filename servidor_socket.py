@@ -18,8 +18,9 @@ import time
 
 BACKLOG = 3  # conexões prontas que esperam o accept (o Linux guarda uma a mais)
 TAMANHO_DO_BLOCO = 1024  # bytes: o máximo que o servidor devolve, e de cada recv
-ESPERA_PELO_FIM = 1.0  # segundos, ao todo, para o cliente encerrar o lado dele
-DICAS = {  # o que fazer, conforme o erro ao escutar
+ESPERA_PELO_FIM = 1.0  # segundos, depois do eco, para o cliente encerrar o lado dele
+TERMINAL = sys.stdout.isatty()  # se a saída é um terminal, e não um arquivo ou um pipe
+DICAS = {
     errno.EADDRINUSE: " (a porta está em uso: escolha outra com --porta)",
     errno.EACCES: " (o sistema não permite essa porta a esta conta: escolha outra com --porta)",
     errno.EADDRNOTAVAIL: " (o endereço não é desta máquina: confira --host)",
@@ -39,31 +40,32 @@ def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
         while True:
             try:
                 conn, cliente = serv_socket.accept()  # passo 4
-            except OSError as exc:
-                if exc.errno in (errno.ECONNABORTED, errno.ECONNRESET, errno.ENOTCONN):
-                    continue  # quem estava na fila desistiu (no Linux, quem avisa é o recv)
-                raise
+            except ConnectionError:
+                continue  # quem estava na fila desistiu (no Linux, quem avisa é o recv)
+            quem = f"{endereco(cliente) if cliente else 'cliente que já saiu'}: "
+            if TERMINAL or sys.stdout is not sys.__stdout__:
+                escrever(quem)  # uma pessoa vê a conexão assim que ela é aceita
+                quem = ""
             relato, status = atender(conn, tempo_limite)
-            escrever(f"{endereco(cliente) if cliente else 'cliente que já saiu'}: {relato}\n")
+            escrever(f"{quem}{relato}\n")
             if not continuo:
                 return status
 
 
 def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
-    """Espera um bloco por até `tempo_limite` segundos e o devolve; diz como foi, e 1 se falhou."""
-    data, status = b"", 0
+    """Espera um bloco por até `tempo_limite` segundos, devolve-o, e diz como foi e o status."""
+    data = b""
+    conn.settimeout(tempo_limite)
     try:
-        conn.settimeout(tempo_limite)
         # O TCP leva bytes, e não mensagens: um recv pode trazer só o começo do que foi enviado.
         data = conn.recv(TAMANHO_DO_BLOCO)  # passo 8
         conn.sendall(data)  # passo 9
-        fim = encerrar(conn)
+        fim, status = encerrar(conn), 0
     except socket.timeout:  # a partir do Python 3.10, outro nome de TimeoutError
         fim, status = f"tempo limite de {tempo_limite:g} s esgotado", 1
     except OSError as exc:
         fim, status = f"conexão perdida ({exc})", 1
-    finally:
-        conn.close()  # passo 11
+    conn.close()  # passo 11
     # O repr (!r) escapa o que forjaria uma linha; um byte ff, que não é UTF-8, vira \udcff.
     tamanho = "1 byte" if len(data) == 1 else f"{len(data)} bytes"
     return f"{tamanho}, {data.decode(errors='surrogateescape')!r}, {fim}", status
@@ -71,21 +73,23 @@ def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
 
 def encerrar(conn: socket.socket) -> str:
     """Envia o fim do eco, descarta o que chega até o cliente encerrar, e diz como terminou."""
-    # Fechar com bytes não lidos pode dar um reset (RFC 9293 § 3.6.1): o cliente não sabe se é tudo.
     conn.shutdown(socket.SHUT_WR)
-    descartados, acabou, prazo = 0, False, time.monotonic() + ESPERA_PELO_FIM
+    # Fechar com bytes não lidos dá um reset (RFC 9293 § 3.6.1): o cliente não sabe se é tudo.
+    prazo = time.monotonic() + ESPERA_PELO_FIM
+    conn.settimeout(ESPERA_PELO_FIM)
+    descartados = 0
+    fim = "fim limpo"
     try:
-        while not acabou and (resta := prazo - time.monotonic()) > 0:
-            conn.settimeout(resta)  # o que resta, e não um segundo a cada recv
-            data = conn.recv(TAMANHO_DO_BLOCO)
-            acabou, descartados = not data, descartados + len(data)
+        while data := conn.recv(TAMANHO_DO_BLOCO):
+            descartados += len(data)
+            if time.monotonic() > prazo:
+                raise socket.timeout
     except socket.timeout:
-        pass
-    fim = "fim limpo" if acabou else f"o cliente não encerrou em {ESPERA_PELO_FIM:g} s"
+        fim = f"o cliente não encerrou em {ESPERA_PELO_FIM:g} s"
     return f"bytes descartados: {descartados}, {fim}" if descartados else fim
 
 
-def endereco(addr: tuple) -> str:
+def endereco(addr: tuple[str, int]) -> str:
     """HOST:PORTA, com colchetes quando é IPv6 (RFC 3986 § 3.2.2)."""
     host, porta = socket.getnameinfo(addr, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     return f"[{host}]:{porta}" if ":" in host else f"{host}:{porta}"
@@ -93,35 +97,35 @@ def endereco(addr: tuple) -> str:
 
 # Daqui para baixo, nada de rede: o que se mostra e a linha de comando.
 def escrever(texto: str) -> None:
-    """A uma pessoa, texto; a um programa, bytes, sem buffer; se falha, RuntimeError."""
-    try:
-        data = texto.encode(sys.stdout.encoding, "backslashreplace")
-        if sys.stdout.isatty():
-            print(data.decode(sys.stdout.encoding), end="", flush=True)
-        else:
-            while data:
-                data = data[os.write(1, data) :]
-    except (OSError, AttributeError) as exc:  # AttributeError: veio fechada (>&-)
-        raise RuntimeError(f"a escrita na saída padrão falhou: {exc}") from exc
+    """Mostra o texto a uma pessoa; a um programa, dá os bytes dele, sem buffer; ou OSError."""
+    if TERMINAL or sys.stdout is not sys.__stdout__:  # ou a janela de um editor ou caderno
+        codificacao = sys.stdout.encoding or "utf-8"  # o io.StringIO não tem nenhuma
+        texto = texto.encode(codificacao, "backslashreplace").decode(codificacao)
+        print(texto, end="", flush=True)
+    else:
+        data = texto.encode()
+        while data:
+            data = data[os.write(1, data) :]
 
 
 def ler_argumentos() -> tuple[str, int, float, bool]:
     """Lê a linha de comando; GetoptError se é inválida."""
     longas = ["host=", "porta=", "tempo-limite=", "continuo", "help"]
     opcoes, resto = getopt.gnu_getopt(sys.argv[1:], "kh", longas)
-    valores = {"--host": "127.0.0.1", "--porta": "7007", "--tempo-limite": "30"}
-    valores.update(opcoes)
-    porta, limite = valores["--porta"], valores["--tempo-limite"]
+    valores = {"--host": "127.0.0.1", "--porta": "7007", "--tempo-limite": "30", **dict(opcoes)}
     if "-h" in valores or "--help" in valores:
-        escrever(__doc__ or "A ajuda é o começo do arquivo, que a opção -OO retira.\n")
+        escrever(__doc__)
         sys.exit(0)
     if resto:
         raise getopt.GetoptError(f"argumento inesperado: {resto[0]!r}")
+    porta = valores["--porta"]
     if not (porta.isdecimal() and len(porta) <= 5 and int(porta) <= 65535):
         raise getopt.GetoptError(f"--porta {porta!r}: use um número inteiro de 0 a 65535")
+    limite = valores["--tempo-limite"]
     if not (limite.replace(".", "", 1).isdecimal() and 0 < float(limite) <= 86400):
         raise getopt.GetoptError(f"--tempo-limite {limite!r}: use um número até 86400, como 0.5")
-    return valores["--host"], int(porta), float(limite), "-k" in valores or "--continuo" in valores
+    continuo = "-k" in valores or "--continuo" in valores
+    return valores["--host"], int(porta), float(limite), continuo
 
 
 def main() -> int:
@@ -129,19 +133,15 @@ def main() -> int:
     if os.getpid() != 1 and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C mata na hora, e o shell sabe disso
     try:
-        host, porta, tempo_limite, continuo = ler_argumentos()
-        return servir(host, porta, tempo_limite, continuo)
-    except KeyboardInterrupt:  # só no processo 1, que não morre assim
+        return servir(*ler_argumentos())
+    except KeyboardInterrupt:  # só no processo 1, a quem a ação padrão do sinal não chega
         return 130
     except getopt.GetoptError as exc:
         erro, status = f"uso incorreto: {exc} (veja --help)", 2
     except (socket.gaierror, UnicodeError) as exc:  # UnicodeError: nome de host impossível
-        erro, status = f"não foi possível encontrar o host {host!r} (confira --host): {exc}", 1
+        erro, status = f"não foi possível encontrar o host (confira --host): {exc}", 1
     except OSError as exc:
-        dica = DICAS.get(exc.errno or 0, "")
-        erro, status = f"não foi possível escutar em {host!r} na porta {porta}: {exc}{dica}", 1
-    except RuntimeError as exc:
-        erro, status = f"{exc}", 1
+        erro, status = f"o servidor parou: {exc}{DICAS.get(exc.errno or 0, '')}", 1
     print(f"{os.path.basename(sys.argv[0])}: erro: {erro}", file=sys.stderr)
     return status
 

@@ -1,9 +1,10 @@
 """O que os testes têm em comum: os dois scripts como processos, e quem fala com eles.
 
-Espera-se pelo que um processo escreve ou pelo que um socket recebe. Cada arquivo guarda uma parte:
-a conversa que dá certo em test_conversa; a entrada em test_mensagem, a saída em test_resposta, e as
-pessoas em test_terminal, test_editor e test_sinais; o que dá errado em test_erros, test_enderecos,
-test_clientes_dificeis e test_encerramento; o projeto em si em test_projeto e test_readme.
+Espera-se pelo que um processo escreve ou pelo que um socket recebe. Cada arquivo guarda uma
+parte: a conversa que dá certo em test_conversa; a entrada em test_mensagem, a saída em
+test_resposta, e as pessoas em test_terminal, test_editor e test_sinais; quem fica no meio em
+test_caminho; o que dá errado em test_erros, test_enderecos, test_clientes_dificeis e
+test_encerramento; o projeto em si em test_projeto e test_readme.
 """
 
 import concurrent.futures
@@ -63,26 +64,13 @@ def um_defeito_e_uma_falha_e_nao_uma_suite_parada() -> Iterator[None]:
         yield
         signal.setitimer(signal.ITIMER_REAL, 0)
     else:
-        faulthandler.dump_traceback_later(PRAZO, exit=True)
+        faulthandler.dump_traceback_later(PRAZO, exit=True, file=sys.__stderr__)
         yield
         faulthandler.cancel_dump_traceback_later()
 
 
-def tem(programa: str) -> bool:
-    """Se o programa existe aqui; o nc tem de ser o do OpenBSD, que sabe enviar o fim (-N)."""
-    if programa != "nc" or not shutil.which("nc"):
-        return bool(shutil.which(programa))
-    ajuda = subprocess.run(["nc", "-h"], capture_output=True)
-    return b"Shutdown the network socket" in ajuda.stderr + ajuda.stdout
-
-
-def falta(programa: str) -> str:
-    """A razão de pular um teste que precisa de um programa que esta máquina não tem."""
-    return f"não há {'o nc do OpenBSD' if programa == 'nc' else programa} aqui"
-
-
 def precisa_de(programa: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not tem(programa), reason=falta(programa))
+    return pytest.mark.skipif(not shutil.which(programa), reason=f"não há {programa} aqui")
 
 
 def tem_ipv6() -> bool:
@@ -94,7 +82,7 @@ def tem_ipv6() -> bool:
     return True
 
 
-# Com -D, quem é filho do teste, e morre com ele, é o script; o strace acaba quando o script acaba.
+# Com -D, o filho do teste, que morre com ele, é o script; o strace acaba quando o script acaba.
 STRACE = ("strace", "-D", "-qq", "-o", os.devnull)
 precisa_de_ipv6 = pytest.mark.skipif(not tem_ipv6(), reason="esta máquina não tem IPv6")
 
@@ -110,7 +98,11 @@ class Processo(subprocess.Popen):
     """Um script em execução; com a entrada vazia, se nada se diz."""
 
     def __init__(self, *comando, **opcoes) -> None:
-        pontas = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pontas = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
         super().__init__(como_o_sistema_recebe(comando), **{**pontas, **opcoes})
 
     def linha(self) -> str:
@@ -129,10 +121,10 @@ class Processo(subprocess.Popen):
 
 
 class Servidor(Processo):
-    """O servidor, já escutando em uma porta que o sistema escolheu."""
+    """O servidor, em uma porta que o sistema escolhe."""
 
-    def __init__(self, *argumentos: str, comando: tuple = (*PYTHON, SERVIDOR), **opcoes) -> None:
-        super().__init__(*comando, "--porta", "0", *argumentos, **opcoes)
+    def ler_o_anuncio(self) -> None:
+        """Espera que ele escute."""
         self.anuncio = self.linha()
         host, porta = re.match(r"Escutando em (\S+):(\d+)( |$)", self.anuncio).group(1, 2)
         self.host, self.porta = host.strip("[]"), int(porta)
@@ -150,18 +142,16 @@ class Servidor(Processo):
 class Terminal:
     """Um pseudoterminal: o que a pessoa vê e o que ela digita."""
 
-    def __init__(self, abrir: Callable) -> None:
+    def __init__(self) -> None:
         if os.name != "posix":
             pytest.skip("o pseudoterminal é de um Unix")
-        self.abrir_processo = abrir
         self.pessoa, self.programa = pty.openpty()
         self.visto = b""
 
-    def abrir(self, classe: type[Processo], *argumentos, **opcoes) -> Processo:
-        """Abre o processo com o terminal nas três pontas, salvo as que vêm em `opcoes`."""
+    def pontas(self) -> dict:
+        """As opções com que um processo nasce neste terminal."""
         pontas = dict.fromkeys(("stdin", "stdout", "stderr"), self.programa)
-        opcoes = {**pontas, "preexec_fn": self._tomar, **opcoes}
-        return self.abrir_processo(classe, *argumentos, **opcoes)
+        return {**pontas, "preexec_fn": self._tomar}
 
     def _tomar(self) -> None:
         """No processo filho: o terminal passa a ser o dele, e o Ctrl+C chega a ele e o mata."""
@@ -182,6 +172,11 @@ class Terminal:
             assert pedaco, f"a tela acabou antes de {texto!r}: {self.visto!r}"
             self.visto += pedaco
 
+    def porta(self) -> int:
+        """Espera que o servidor escute, e lê na tela a porta dele."""
+        self.esperar("encerra)\r\n")
+        return int(re.search(rb":(\d+) ", self.visto)[1])
+
     def tela(self) -> str:
         """Fecha o lado do programa e lê tudo o que ele mostrou."""
         os.close(self.programa)
@@ -193,14 +188,14 @@ class Terminal:
     def digitar(self, teclas: bytes) -> None:
         os.write(self.pessoa, teclas)
 
-    def fechar(self) -> None:
+    def close(self) -> None:
         for descritor in (self.pessoa, self.programa):
             with contextlib.suppress(OSError):
                 os.close(descritor)
 
 
 def receber_tudo(conn: socket.socket) -> bytes:
-    """Lê até o fim do fluxo; um reset (ConnectionResetError) não é um fim e faz falhar o teste."""
+    """Lê até o fim do fluxo; um reset (ConnectionResetError) não é um fim: o teste falha."""
     recebido = b""
     while pedaco := conn.recv(65536):
         recebido += pedaco
@@ -227,31 +222,6 @@ def esperar_ate(condicao: Callable[[], object]) -> None:
         time.sleep(0.001)  # cede a vez a quem se espera
 
 
-def tamanho_da_fila(porta: int) -> int:
-    """Quantas conexões prontas esperam o accept: a coluna rx_queue de um socket que escuta."""
-    with open("/proc/net/tcp") as tabela:
-        for campos in map(str.split, tabela):
-            if campos[1] == f"0100007F:{porta:04X}" and campos[3] == "0A":
-                return int(campos[4].split(":")[1], 16)
-    raise AssertionError("ninguém escuta nessa porta")
-
-
-def esperar_a_fila_esvaziar(porta: int) -> None:
-    esperar_ate(lambda: not tamanho_da_fila(porta))
-
-
-def esperar_o_pipe_esvaziar(descritor: int) -> None:
-    """Volta quando o processo na outra ponta do pipe leu tudo o que havia nele."""
-    esperar_ate(lambda: not any(fcntl.ioctl(descritor, termios.FIONREAD, bytes(4))))
-
-
-def encher_ate_parar(escrever: Callable[[bytes], object]) -> None:
-    """Escreve até o outro lado não aceitar mais: é ele quem parou de ler."""
-    with contextlib.suppress(BlockingIOError, socket.timeout):
-        while True:
-            escrever(b"x" * 65536)
-
-
 def rodar(*comando, **opcoes) -> subprocess.CompletedProcess:
     """Roda o comando até o fim; com a entrada vazia, se nada se diz."""
     pontas = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -264,6 +234,11 @@ def rodar_cliente(
     *argumentos, porta: int, inicio: tuple = (), **opcoes
 ) -> subprocess.CompletedProcess:
     return rodar(*inicio, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
+
+
+def pode_rodar(*inicio: str) -> bool:
+    """Se o Python dos testes roda com esse começo de comando."""
+    return bool(shutil.which(inicio[0])) and not rodar(*inicio, *PYTHON, "-c", "").returncode
 
 
 def uma_linha_de_erro(stderr: "bytes | str", script: Path) -> str:
@@ -293,11 +268,11 @@ def limitar_o_arquivo_a(quantos: int) -> Callable[[], None]:
 
 @pytest.fixture
 def abrir() -> Iterator[Callable]:
-    """abrir(Servidor, ...) ou abrir(Processo, ...): o processo morre com o teste."""
+    """abrir(comando, ...): um processo que morre com o teste, e as pontas dele se fecham."""
     with contextlib.ExitStack() as pilha:
 
-        def abrir_um(classe: type[Processo], *argumentos, **opcoes) -> Processo:
-            processo = pilha.enter_context(classe(*argumentos, **opcoes))
+        def abrir_um(*comando, classe: type[Processo] = Processo, **opcoes) -> Processo:
+            processo = pilha.enter_context(classe(*comando, **opcoes))
             pilha.callback(processo.kill)
             return processo
 
@@ -305,26 +280,37 @@ def abrir() -> Iterator[Callable]:
 
 
 @pytest.fixture
-def abrir_cliente(abrir) -> Callable:
-    """abrir_cliente(porta, ...): o cliente, que continua enquanto o teste faz outra coisa."""
+def abrir_servidor(abrir) -> Callable:
+    """abrir_servidor(argumentos, ...): o servidor, que já escuta."""
 
-    def abrir_um(porta: int, *argumentos: str, inicio: tuple = (), **opcoes) -> Processo:
-        comando = (*inicio, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos)
-        return abrir(Processo, *comando, **opcoes)
+    def abrir_um(*argumentos: str, comando: tuple = (*PYTHON, SERVIDOR), **opcoes) -> Servidor:
+        servidor = abrir(*comando, "--porta", "0", *argumentos, classe=Servidor, **opcoes)
+        servidor.ler_o_anuncio()
+        return servidor
 
     return abrir_um
 
 
 @pytest.fixture
-def servidor(abrir) -> Servidor:
-    """O servidor como vem: uma conexão e fim."""
-    return abrir(Servidor)
+def abrir_cliente(abrir) -> Callable:
+    """abrir_cliente(porta, ...): o cliente, que continua enquanto o teste faz outra coisa."""
+
+    def abrir_um(porta: int, *argumentos: str, **opcoes) -> Processo:
+        return abrir(*PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
+
+    return abrir_um
 
 
 @pytest.fixture
-def servidor_continuo(abrir) -> Servidor:
+def servidor(abrir_servidor) -> Servidor:
+    """O servidor como vem: uma conexão e fim."""
+    return abrir_servidor()
+
+
+@pytest.fixture
+def servidor_continuo(abrir_servidor) -> Servidor:
     """O servidor com --continuo, que só termina quando alguém manda."""
-    return abrir(Servidor, "--continuo")
+    return abrir_servidor("--continuo")
 
 
 @pytest.fixture
@@ -373,21 +359,9 @@ def porta_sem_ninguem() -> Iterator[int]:
 
 
 @pytest.fixture
-def abrir_terminal(abrir) -> Iterator[Callable[[], Terminal]]:
-    """abrir_terminal(): mais um terminal, que se fecha com o teste."""
-    with contextlib.ExitStack() as pilha:
-
-        def abrir_um() -> Terminal:
-            terminal = Terminal(abrir)
-            pilha.callback(terminal.fechar)
-            return terminal
-
-        yield abrir_um
-
-
-@pytest.fixture
-def terminal(abrir_terminal) -> Terminal:
-    return abrir_terminal()
+def terminal() -> Iterator[Terminal]:
+    with contextlib.closing(Terminal()) as terminal:
+        yield terminal
 
 
 @pytest.fixture(scope="session")
@@ -395,4 +369,4 @@ def rede_propria() -> tuple[str, ...]:
     """O começo de um comando que roda em uma rede só dele, se o Linux deixa; senão, ()."""
     comando = ("unshare", "--user", "--map-root-user", "--net")
     comando += ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
-    return comando if tem("unshare") and not rodar(*comando, "true").returncode else ()
+    return comando if pode_rodar(*comando) else ()

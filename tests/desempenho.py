@@ -2,8 +2,8 @@
 
 Cada medida se repete em rodadas intercaladas, e vale a mediana: o que atrapalha uma rodada
 atrapalha a de todos. O que se viu com o Python 3.11, em 2 núcleos: tantas conexões por segundo
-quanto o socketserver (razão 1,01), 50 fins limpos em 50 a 1.000.000 de bytes (só os onze passos, 0;
-o socketserver, de 3 a 30), e um cliente que leva 1,26 vez o tempo de um de seis linhas.
+quanto o socketserver (razão 1,01), 50 fins limpos em 50 a 1.000.000 de bytes (só os onze passos,
+0; o socketserver, de 3 a 30), e um cliente que leva 1,26 vez o tempo de um de seis linhas.
 """
 
 import statistics

@@ -9,21 +9,18 @@ from conftest import (
     CLIENTE,
     SERVIDOR,
     TAMANHO_DO_BLOCO,
-    Servidor,
     eco,
-    esperar_a_fila_esvaziar,
-    linux,
-    precisa_de,
     precisa_de_ipv6,
     rodar,
     rodar_cliente,
-    tamanho_da_fila,
     unix,
 )
 
 
 def test_o_cliente_imprime_a_mensagem_que_o_servidor_devolveu(servidor):
-    assert re.fullmatch(r"Escutando em 127\.0\.0\.1:[1-9]\d* \(Ctrl\+C encerra\)", servidor.anuncio)
+    assert re.fullmatch(
+        r"Escutando em 127\.0\.0\.1:[1-9]\d* \(Ctrl\+C encerra\)", servidor.anuncio
+    )
     cliente = rodar_cliente("olá, mundo", porta=servidor.porta)
     assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, "olá, mundo".encode(), b"")
     assert servidor.wait() == 0
@@ -61,25 +58,12 @@ def test_com_k_quem_chega_durante_um_atendimento_espera_a_vez(servidor_continuo)
         assert "'segundo'" in servidor_continuo.linha()
 
 
-@linux
-def test_a_fila_guarda_as_conexoes_que_o_backlog_de_3_permite(servidor_continuo):
-    """O Linux aceita uma além do backlog; a seguinte fica sem resposta ao pedido de conexão."""
-    conexoes = []
-    try:
-        # A primeira sai da fila com o accept: é ela que o servidor está atendendo.
-        conexoes.append(servidor_continuo.conectar())
-        esperar_a_fila_esvaziar(servidor_continuo.porta)
-        for _ in range(4):
-            conexoes.append(servidor_continuo.conectar())
-        assert tamanho_da_fila(servidor_continuo.porta) == 4
-        excedente = socket.socket()
-        conexoes.append(excedente)
-        excedente.settimeout(0.2)
-        with pytest.raises(socket.timeout):
-            excedente.connect((servidor_continuo.host, servidor_continuo.porta))
-    finally:
-        for conexao in conexoes:
-            conexao.close()
+def test_o_servidor_volta_a_mesma_porta_logo_depois_da_conversa(servidor, abrir_servidor):
+    """É ele quem encerra primeiro, e a conexão fica em TIME-WAIT do lado dele."""
+    assert rodar_cliente("oi", porta=servidor.porta).returncode == 0
+    assert servidor.wait() == 0
+    outro = abrir_servidor("--porta", str(servidor.porta))
+    assert outro.porta == servidor.porta
 
 
 @pytest.mark.parametrize("tamanho", [1, TAMANHO_DO_BLOCO])
@@ -91,26 +75,18 @@ def test_de_1_a_1024_bytes_a_mensagem_volta_inteira(servidor, tamanho):
 
 
 @precisa_de_ipv6
-def test_o_host_decide_entre_ipv4_e_ipv6_nos_dois_scripts(abrir):
-    servidor = abrir(Servidor, "--host", "::1")
+def test_o_host_decide_entre_ipv4_e_ipv6_nos_dois_scripts(abrir_servidor):
+    servidor = abrir_servidor("--host", "::1")
     assert servidor.anuncio.startswith(f"Escutando em [::1]:{servidor.porta} ")
     cliente = rodar_cliente("--host", "::1", "oi", porta=servidor.porta)
     assert (cliente.returncode, cliente.stdout) == (0, b"oi")
     assert servidor.linha().startswith("[::1]:")
 
 
-@precisa_de("curl")
-def test_o_curl_mostra_o_proprio_pedido_devolvido_pelo_servidor(servidor):
-    url = f"http://{servidor.host}:{servidor.porta}/eco"
-    processo = rodar("curl", "--silent", "--noproxy", "*", "--http0.9", url)
-    assert processo.returncode == 0
-    assert processo.stdout.startswith(b"GET /eco HTTP/1.1\r\nHost: ")
-    assert processo.stdout.endswith(b"\r\n\r\n")
-    assert r"'GET /eco HTTP/1.1\r\nHost: " in servidor.linha()
-
-
 @unix
-def test_cada_script_funciona_copiado_sozinho_com_chmod_744_e_executado_direto(tmp_path, abrir):
+def test_cada_script_funciona_copiado_sozinho_com_chmod_744_e_executado_direto(
+    tmp_path, abrir_servidor
+):
     copias = []
     for original in (SERVIDOR, CLIENTE):
         pasta = tmp_path / original.stem
@@ -119,7 +95,7 @@ def test_cada_script_funciona_copiado_sozinho_com_chmod_744_e_executado_direto(t
         shutil.copyfile(original, copia)
         copia.chmod(0o744)
         copias.append(copia)
-    servidor = abrir(Servidor, comando=(copias[0],), cwd=copias[0].parent)
+    servidor = abrir_servidor(comando=(copias[0],), cwd=copias[0].parent)
     cliente = rodar(copias[1], "--porta", str(servidor.porta), "oi", cwd=copias[1].parent)
     assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, b"oi", b"")
     assert servidor.wait() == 0

@@ -1,9 +1,11 @@
-"""Com F5 em um editor, a janela é um objeto: só tem texto, e os descritores 0, 1 e 2 não são dela.
+"""Em um editor ou caderno, a janela é um objeto: só tem texto, e o descritor 1 não é dela.
 
-A daqui, como a do IDLE, diz que é de uma pessoa e não tem buffer nem fileno; escreve em um arquivo.
+A do IDLE diz que é um terminal, e não tem buffer nem fileno; a de um caderno diz que não é. A de
+quem corrige exercícios, um io.StringIO, nem codificação tem, e vem depois de importar o script.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,29 +20,35 @@ from conftest import (
     rodar_cliente,
 )
 
-EDITOR = """\
-import io, runpy, sys
+JANELA = """\
+import importlib, io, runpy, sys
+
+tipo, caminho, digitado, script = sys.argv[1:5]
+sys.argv = sys.argv[4:]
 
 class Janela(io.TextIOBase):
-    encoding = "utf-8"
-
-    def __init__(self, janela, linhas):
-        self.janela, self.linhas = janela, linhas
+    encoding = None if tipo == "corretor" else "utf-8"
+    linhas = [digitado]
 
     def isatty(self):
-        return True
+        return tipo == "editor"
 
     def readline(self, size=-1):
-        return self.linhas.pop(0) if self.linhas else ""
+        return self.linhas.pop() if self.linhas else ""
 
     def write(self, texto):
-        self.janela.write(texto)
+        arquivo.write(texto)
         return len(texto)
 
-with open(sys.argv[1], "w", encoding="utf-8", newline="", buffering=1) as arquivo:
-    sys.stdin = sys.stdout = sys.stderr = Janela(arquivo, sys.argv[2:3])
-    script, sys.argv = sys.argv[3], sys.argv[3:]
+if tipo == "corretor":
+    pasta, _, nome = script[:-3].replace("\\\\", "/").rpartition("/")
+    sys.path.insert(0, pasta)
+    modulo = importlib.import_module(nome)
+with open(caminho, "w", encoding="utf-8", newline="", buffering=1) as arquivo:
+    sys.stdin = sys.stdout = sys.stderr = Janela()
     try:
+        if tipo == "corretor":
+            sys.exit(modulo.main())
         runpy.run_path(script, run_name="__main__")
     except SystemExit:
         print(">>> ", end="", file=sys.stderr)
@@ -48,13 +56,15 @@ with open(sys.argv[1], "w", encoding="utf-8", newline="", buffering=1) as arquiv
 
 
 @pytest.fixture
-def abrir_no_editor(abrir, tmp_path):
-    """abrir_no_editor(script, digitado, ...): o processo e o arquivo com o que a janela mostra."""
+def abrir_na_janela(abrir, tmp_path) -> Callable:
+    """abrir_na_janela(tipo, script, digitado, ...): o processo e o arquivo com o que se vê."""
 
-    def abrir_um(script: Path, digitado: str, *argumentos: str) -> "tuple[Processo, Path]":
+    def abrir_um(
+        tipo: str, script: Path, digitado: str, *argumentos: str
+    ) -> "tuple[Processo, Path]":
         janela = tmp_path / script.stem
-        comando = (*PYTHON, "-c", EDITOR, janela, digitado, script, *argumentos)
-        return abrir(Processo, *comando), janela
+        comando = (*PYTHON, "-B", "-c", JANELA, tipo, janela, digitado, script, *argumentos)
+        return abrir(*comando), janela
 
     return abrir_um
 
@@ -63,8 +73,9 @@ def mostrado(janela: Path) -> str:
     return janela.read_bytes().decode() if janela.exists() else ""
 
 
-def test_o_servidor_escreve_na_janela_e_devolve_o_prompt_dela(abrir_no_editor):
-    servidor, janela = abrir_no_editor(SERVIDOR, "", "--porta", "0")
+@pytest.mark.parametrize("tipo", ["editor", "caderno", "corretor"])
+def test_o_servidor_escreve_na_janela_e_devolve_o_prompt_dela(abrir_na_janela, tipo):
+    servidor, janela = abrir_na_janela(tipo, SERVIDOR, "", "--porta", "0")
     esperar_ate(lambda: mostrado(janela).endswith("encerra)\n"))
     anuncio = mostrado(janela)
     porta = int(re.search(r":(\d+) ", anuncio)[1])
@@ -75,16 +86,27 @@ def test_o_servidor_escreve_na_janela_e_devolve_o_prompt_dela(abrir_no_editor):
     assert (servidor.resto(), servidor.erros()) == ("", "")
 
 
-def test_o_cliente_pergunta_le_e_responde_na_janela(abrir_no_editor, servidor):
-    cliente, janela = abrir_no_editor(CLIENTE, "olá\n", "--porta", str(servidor.porta))
+@pytest.mark.parametrize("tipo", ["caderno", "corretor"])
+def test_o_cliente_responde_em_uma_janela_que_nao_diz_ser_um_terminal(
+    abrir_na_janela, servidor, tipo
+):
+    cliente, janela = abrir_na_janela(tipo, CLIENTE, "", "--porta", str(servidor.porta), "olá")
+    assert cliente.wait() == 0
+    assert mostrado(janela) == "olá\n>>> "
+    assert (cliente.resto(), cliente.erros()) == ("", "")
+
+
+def test_o_cliente_pergunta_le_e_responde_na_janela_de_um_editor(abrir_na_janela, servidor):
+    cliente, janela = abrir_na_janela("editor", CLIENTE, "olá\n", "--porta", str(servidor.porta))
     assert cliente.wait() == 0
     assert mostrado(janela) == "Mensagem: olá\n>>> "
     assert "4 bytes, 'olá', " in servidor.linha()
     assert (cliente.resto(), cliente.erros()) == ("", "")
 
 
-def test_um_erro_aparece_na_janela_e_devolve_o_prompt_dela(abrir_no_editor, porta_sem_ninguem):
+def test_um_erro_aparece_na_janela_e_devolve_o_prompt_dela(abrir_na_janela, porta_sem_ninguem):
+    porta = str(porta_sem_ninguem)
     erro = erro_do_cliente(rodar_cliente("oi", porta=porta_sem_ninguem))
-    cliente, janela = abrir_no_editor(CLIENTE, "oi\n", "--porta", str(porta_sem_ninguem))
+    cliente, janela = abrir_na_janela("editor", CLIENTE, "oi\n", "--porta", porta)
     assert cliente.wait() == 0
     assert mostrado(janela) == f"Mensagem: cliente_socket.py: erro: {erro}\n>>> "

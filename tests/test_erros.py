@@ -1,4 +1,4 @@
-"""Cada erro é uma linha em português, com o texto do sistema, o endereço e o que fazer."""
+"""Cada erro é uma linha em português, com o texto do sistema e o que fazer."""
 
 import ast
 import errno
@@ -47,7 +47,10 @@ def erro_de(script: Path, status: int, *argumentos: str, **como) -> str:
         (["--tempo-limite=1.2.3"], r"--tempo-limite '1\.2\.3': use um número até 86400, .*"),
         (["--tempo-limite=²"], r"--tempo-limite '²': use um número até 86400, como 0\.5"),
         (["--tempo-limite", "nan"], r"--tempo-limite 'nan': use um número até 86400, como 0\.5"),
-        (["--tempo-limite", "86400.1"], r"--tempo-limite '86400\.1': use um número até 86400, .*"),
+        (
+            ["--tempo-limite", "86400.1"],
+            r"--tempo-limite '86400\.1': use um número até 86400, .*",
+        ),
         (["--porta", "0" * 5000 + "7007"], r"--porta '0{5000}7007': use um número inteiro .*"),
         (["--host"], r"option --host requires argument"),
         (["--h"], r"option --h not a unique prefix.*"),
@@ -75,7 +78,7 @@ def test_os_limites_sao_aceitos_e_as_opcoes_podem_ser_abreviadas(script):
 
 def test_so_uma_segunda_mensagem_recebe_a_dica_das_aspas():
     assert erro_de(CLIENTE, 2, "olá", "mundo\n") == (
-        r"uso incorreto: mais de uma mensagem, ['olá', 'mundo\n']: com espaços, use aspas "
+        r"uso incorreto: várias mensagens, ['olá', 'mundo\n']: com espaços, use aspas duplas "
         "(veja --help)"
     )
     erro = erro_de(SERVIDOR, 2, "olá\n")
@@ -84,16 +87,16 @@ def test_so_uma_segunda_mensagem_recebe_a_dica_das_aspas():
 
 def test_uma_porta_em_uso_diz_para_escolher_outra(servidor):
     assert re.fullmatch(
-        rf"não foi possível escutar em '127\.0\.0\.1' na porta {servidor.porta}: "
-        rf"\[\w+ {errno.EADDRINUSE}\] .* \(a porta está em uso: escolha outra com --porta\)",
+        rf"o servidor parou: \[\w+ {errno.EADDRINUSE}\] .* "
+        r"\(a porta está em uso: escolha outra com --porta\)",
         erro_de(SERVIDOR, 1, "--porta", str(servidor.porta)),
     )
 
 
 def test_um_endereco_que_nao_e_da_maquina_diz_para_conferir_o_host():
     assert re.fullmatch(
-        r"não foi possível escutar em '192\.0\.2\.77' na porta 7008: "
-        rf"\[\w+ {errno.EADDRNOTAVAIL}\] .* \(o endereço não é desta máquina: confira --host\)",
+        rf"o servidor parou: \[\w+ {errno.EADDRNOTAVAIL}\] .* "
+        r"\(o endereço não é desta máquina: confira --host\)",
         erro_de(SERVIDOR, 1, "--porta", "7008", "--host", "192.0.2.77"),
     )
 
@@ -104,7 +107,7 @@ def test_uma_porta_que_o_sistema_nao_da_diz_para_escolher_outra():
     strace = (*STRACE, "-e", "trace=bind", "-e", "inject=bind:error=EACCES")
     servidor = rodar(*strace, *PYTHON, SERVIDOR)
     assert uma_linha_de_erro(servidor.stderr, SERVIDOR) == (
-        f"não foi possível escutar em '127.0.0.1' na porta 7007: {do_sistema(errno.EACCES)} "
+        f"o servidor parou: {do_sistema(errno.EACCES)} "
         "(o sistema não permite essa porta a esta conta: escolha outra com --porta)"
     )
     assert servidor.returncode == 1
@@ -112,7 +115,7 @@ def test_uma_porta_que_o_sistema_nao_da_diz_para_escolher_outra():
 
 @linux
 def test_um_disco_cheio_e_um_erro_mesmo_no_meio_da_linha(tmp_path):
-    com_falha = "a escrita na saída padrão falhou: "
+    com_falha = "o servidor parou: "
     with open("/dev/full", "wb") as cheia:
         erro = erro_de(SERVIDOR, 1, "--porta", "0", stdout=cheia)
         assert erro == com_falha + do_sistema(errno.ENOSPC)
@@ -126,17 +129,8 @@ def test_um_pipe_fechado_no_meio_encerra_o_servidor_depois_do_eco(servidor_conti
     servidor_continuo.stdout.close()
     assert eco(servidor_continuo.porta, b"oi") == b"oi"
     erro = uma_linha_de_erro(servidor_continuo.erros(), SERVIDOR)
-    assert erro == f"a escrita na saída padrão falhou: {do_sistema(errno.EPIPE)}"
+    assert erro == f"o servidor parou: {do_sistema(errno.EPIPE)}"
     assert servidor_continuo.wait() == 1
-
-
-@unix
-@AMBOS
-def test_uma_saida_fechada_e_um_erro_de_uma_linha(script):
-    processo = rodar("sh", "-c", 'exec "$@" >&-', "sh", *PYTHON, script, "--help")
-    assert processo.returncode == 1
-    erro = uma_linha_de_erro(processo.stderr, script)
-    assert erro.startswith("a escrita na saída padrão falhou: ")
 
 
 @AMBOS
@@ -157,10 +151,3 @@ def test_a_ajuda_e_a_docstring_e_os_padroes_dela_sao_os_do_codigo(script, monkey
     assert ultimo == (b"oi" if script == CLIENTE else False)
     assert script == CLIENTE or padroes["continuo"] == "só uma"
     assert script == SERVIDOR or f"até {feito.TAMANHO_DO_BLOCO} bytes" in ajuda
-
-
-@AMBOS
-def test_sem_as_docstrings_a_ajuda_diz_onde_ela_esta(script):
-    processo = rodar(*PYTHON, "-OO", script, "--help")
-    assert (processo.returncode, processo.stderr) == (0, b"")
-    assert processo.stdout.decode() == "A ajuda é o começo do arquivo, que a opção -OO retira.\n"

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import select
 import socket
 import threading
 import time
@@ -13,29 +14,30 @@ from conftest import (
     PRAZO,
     PYTHON,
     STRACE,
+    TAMANHO_DO_BLOCO,
     do_sistema,
     erro_do_cliente,
     limitar_o_arquivo_a,
     linux,
+    ninguem_bateu,
     precisa_de,
-    receber_tudo,
     resetar,
     rodar,
     rodar_cliente,
+    unix,
 )
 
 RECUSA = "conexão recusada (o servidor está escutando nesse endereço?)"
 
 
-def a_conversa_falhou(porta: int) -> str:
-    return f"a conversa com '127.0.0.1' na porta {porta} falhou: "
+A_CONVERSA_FALHOU = "a conversa falhou: "
 
 
 def test_a_saida_e_a_resposta_como_veio_ate_o_fim_do_fluxo(parceiro):
     resposta = bytes(range(256)) * 5000
 
     def responder(conn: socket.socket) -> None:
-        assert receber_tudo(conn) == b"oi"
+        assert conn.recv(TAMANHO_DO_BLOCO) == b"oi"
         conn.sendall(resposta)
 
     cliente = rodar_cliente("oi", porta=parceiro(responder))
@@ -47,7 +49,7 @@ def test_cada_pedaco_aparece_na_saida_assim_que_chega(abrir_cliente, ouvinte):
     cliente = abrir_cliente(ouvinte.getsockname()[1], "oi")
     conn, _ = ouvinte.accept()
     with conn:
-        assert receber_tudo(conn) == b"oi"
+        assert conn.recv(TAMANHO_DO_BLOCO) == b"oi"
         for parte in ("parte um", "parte dois"):
             conn.sendall(f"{parte}\n".encode())
             assert cliente.linha() == parte
@@ -57,13 +59,12 @@ def test_cada_pedaco_aparece_na_saida_assim_que_chega(abrir_cliente, ouvinte):
 @pytest.mark.parametrize("resposta", [b"", b"o"])
 def test_uma_resposta_menor_que_a_mensagem_e_um_erro_com_os_dois_numeros(parceiro, resposta):
     def responder_pouco(conn: socket.socket) -> None:
-        receber_tudo(conn)
+        conn.recv(TAMANHO_DO_BLOCO)
         conn.sendall(resposta)
 
-    porta = parceiro(responder_pouco)
-    cliente = rodar_cliente("oito byt", porta=porta)
+    cliente = rodar_cliente("oito byt", porta=parceiro(responder_pouco))
     assert erro_do_cliente(cliente, resposta) == (
-        f"{a_conversa_falhou(porta)}a resposta tem {len(resposta)} dos 8 bytes enviados"
+        f"{A_CONVERSA_FALHOU}a resposta tem {len(resposta)} dos 8 bytes"
     )
 
 
@@ -71,40 +72,39 @@ def test_uma_resposta_menor_que_a_mensagem_e_um_erro_com_os_dois_numeros(parceir
 @pytest.mark.parametrize("resposta", [b"", b"metade"])
 def test_um_reset_e_um_erro_e_o_que_chegou_antes_e_impresso(parceiro, resposta):
     def responder_e_resetar(conn: socket.socket) -> None:
-        receber_tudo(conn)
+        conn.recv(TAMANHO_DO_BLOCO)
         conn.sendall(resposta)
         resetar(conn)
 
-    porta = parceiro(responder_e_resetar)
-    cliente = rodar_cliente("oi", porta=porta)
-    assert erro_do_cliente(cliente, resposta) == (
-        a_conversa_falhou(porta) + do_sistema(errno.ECONNRESET)
-    )
-
-
-def fechar_e_mais_nada(conn: socket.socket) -> None:
-    conn.close()
-
-
-def encerrar_e_resetar(conn: socket.socket) -> None:
-    conn.shutdown(socket.SHUT_WR)
-    resetar(conn)
+    cliente = rodar_cliente("oi", porta=parceiro(responder_e_resetar))
+    erro = erro_do_cliente(cliente, resposta)
+    assert erro == A_CONVERSA_FALHOU + do_sistema(errno.ECONNRESET)
 
 
 @linux
 @precisa_de("strace")
-@pytest.mark.parametrize("encerrar", [fechar_e_mais_nada, resetar, encerrar_e_resetar])
-def test_o_que_diz_um_servidor_que_encerra_sem_ler_nada_aparece_antes_do_erro(parceiro, encerrar):
-    """O strace atrasa o cliente: o fim, ou o reset, chega antes que ele envie."""
+@pytest.mark.parametrize(
+    ("chamada", "espera", "falha"),
+    [
+        ("connect:delay_exit", 0.0, errno.EPIPE),
+        ("?send,sendto:delay_enter", 0.1, errno.ECONNRESET),
+    ],
+)
+def test_o_que_diz_um_servidor_que_encerra_sem_ler_nada_aparece_antes_do_erro(
+    parceiro, chamada, espera, falha
+):
+    """O strace atrasa o cliente: o reset chega ainda no connect_ex, ou antes que ele envie."""
 
     def despedir_se(conn: socket.socket) -> None:
+        assert not select.select([conn], [], [], espera)[0]
         conn.sendall(b"220 adeus\r\n")
-        encerrar(conn)
+        resetar(conn)
 
-    strace = (*STRACE, "-e", "trace=connect", "-e", "inject=connect:delay_exit=300000")
-    porta = parceiro(despedir_se)
-    erro = erro_do_cliente(rodar_cliente("oi", porta=porta, inicio=strace), b"220 adeus\r\n")
-    assert erro == f"{a_conversa_falhou(porta)}o servidor encerrou antes do fim do envio"
+    trace = f"trace={chamada.partition(':')[0]}"
+    strace = (*STRACE, "-e", trace, "-e", f"inject={chamada}=400000")
+    cliente = rodar_cliente("oi", porta=parceiro(despedir_se), inicio=strace)
+    erro = erro_do_cliente(cliente, b"220 adeus\r\n")
+    assert erro == A_CONVERSA_FALHOU + do_sistema(falha)
 
 
 @pytest.mark.parametrize("parte", [b"", b"metade"])
@@ -115,17 +115,15 @@ def test_o_limite_vale_tambem_no_meio_e_o_que_chegou_e_impresso(parceiro, parte)
         conn.sendall(parte)
         assert terminou.wait(PRAZO)
 
-    porta = parceiro(calar)
-    cliente = rodar_cliente("oi", "--tempo-limite", "0.4", porta=porta)
+    cliente = rodar_cliente("oi", "--tempo-limite", "0.4", porta=parceiro(calar))
     terminou.set()
-    erro = erro_do_cliente(cliente, parte)
-    assert erro == f"{a_conversa_falhou(porta)}tempo limite esgotado"
+    assert erro_do_cliente(cliente, parte) == f"{A_CONVERSA_FALHOU}tempo limite esgotado"
 
 
 def test_uma_porta_em_que_ninguem_escuta_diz_o_que_conferir_e_fecha_o_socket(porta_sem_ninguem):
     """No modo de desenvolvimento, um socket esquecido aberto escreveria uma linha a mais."""
     assert erro_do_cliente(rodar_cliente("oi", porta=porta_sem_ninguem)) == (
-        f"não foi possível conectar à porta {porta_sem_ninguem}: "
+        f"{A_CONVERSA_FALHOU}não foi possível conectar à porta {porta_sem_ninguem}: "
         f"127.0.0.1: erro {errno.ECONNREFUSED}, {RECUSA}"
     )
 
@@ -135,17 +133,17 @@ def test_uma_porta_em_que_ninguem_escuta_diz_o_que_conferir_e_fecha_o_socket(por
 @pytest.mark.parametrize(
     ("erro", "motivo"),
     [
-        ("ETIMEDOUT", "erro 110, o sistema desistiu de esperar "),
         ("ENETUNREACH", "erro 101, não há caminho até essa rede "),
         ("EHOSTUNREACH", "erro 113, não há caminho até essa máquina "),
         ("EADDRNOTAVAIL", "erro 99, ninguém se conecta a esse endereço "),
+        ("EINVAL", "erro 22, endereço incompleto "),
         ("ENOBUFS", "erro 105, ENOBUFS"),
     ],
 )
 def test_cada_motivo_de_nao_conectar_tem_o_seu_numero(erro, motivo):
     strace = (*STRACE, "-e", "trace=connect", "-e", f"inject=connect:error={erro}")
     cliente = rodar_cliente("oi", porta=7007, inicio=strace)
-    comeco = "não foi possível conectar à porta 7007: 127.0.0.1: "
+    comeco = f"{A_CONVERSA_FALHOU}não foi possível conectar à porta 7007: 127.0.0.1: "
     assert erro_do_cliente(cliente).startswith(comeco + motivo)
 
 
@@ -163,8 +161,8 @@ def test_uma_conexao_que_nao_se_completa_termina_no_limite():
             ocupante.connect_ex(("127.0.0.1", porta))
         cliente = rodar_cliente("oi", "--tempo-limite", "0.2", porta=porta)
     assert erro_do_cliente(cliente) == (
-        f"não foi possível conectar à porta {porta}: 127.0.0.1: erro 11, tempo limite esgotado "
-        "(confira o endereço ou aumente --tempo-limite)"
+        f"{A_CONVERSA_FALHOU}não foi possível conectar à porta {porta}: 127.0.0.1: erro 11, "
+        "tempo limite esgotado (confira o endereço ou aumente --tempo-limite)"
     )
     assert 0.2 < time.monotonic() - inicio < 0.2 + FOLGA
 
@@ -177,7 +175,7 @@ def test_um_disco_que_enche_e_um_erro_de_uma_linha(parceiro, tmp_path, limite, e
     """Cheio desde o começo (/dev/full), ou no meio da resposta, com um limite de tamanho."""
 
     def responder(conn: socket.socket) -> None:
-        receber_tudo(conn)
+        conn.recv(TAMANHO_DO_BLOCO)
         conn.sendall(b"x" * 2048)
 
     destino = tmp_path / "resposta" if limite else "/dev/full"
@@ -185,5 +183,16 @@ def test_um_disco_que_enche_e_um_erro_de_uma_linha(parceiro, tmp_path, limite, e
         comando = (*PYTHON, CLIENTE, "--porta", str(parceiro(responder)), "oi")
         preexec_fn = limitar_o_arquivo_a(limite) if limite else None
         cliente = rodar(*comando, stdout=saida, preexec_fn=preexec_fn)
-    assert erro_do_cliente(cliente) == f"a escrita na saída padrão falhou: {do_sistema(falha)}"
+    assert erro_do_cliente(cliente) == A_CONVERSA_FALHOU + do_sistema(falha)
     assert not limite or destino.read_bytes() == escrito
+
+
+@unix
+def test_com_a_saida_fechada_a_resposta_nao_vai_parar_no_socket_nem_se_perde_calada(ouvinte):
+    """Sem a saída, o descritor dela seria o do próximo socket."""
+    porta = str(ouvinte.getsockname()[1])
+    comando = ("sh", "-c", 'exec "$@" >&-', "sh", *PYTHON, CLIENTE, "--porta", porta, "oi")
+    cliente = rodar(*comando)
+    assert cliente.returncode == 1
+    assert cliente.stderr
+    assert ninguem_bateu(ouvinte)

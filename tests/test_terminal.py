@@ -1,19 +1,19 @@
 """No terminal: a pergunta, o que se digita e o que aparece na tela, em um pseudoterminal."""
 
 import os
+import select
 import socket
 import subprocess
+from collections.abc import Callable
 
 import pytest
 from conftest import (
-    CLIENTE,
+    PRAZO,
     PYTHON,
     SERVIDOR,
-    Processo,
+    TAMANHO_DO_BLOCO,
     eco,
     linux,
-    ninguem_bateu,
-    receber_tudo,
     resetar,
 )
 
@@ -21,14 +21,30 @@ CTRL_D = b"\x04"
 
 
 @pytest.fixture
-def cliente_no_terminal(terminal):
+def cliente_no_terminal(abrir_cliente, terminal) -> Callable:
     """cliente_no_terminal(porta, ...): o cliente com o terminal nas três pontas."""
+    return lambda *argumentos, **opcoes: abrir_cliente(
+        *argumentos, **{**terminal.pontas(), **opcoes}
+    )
 
-    def abrir_um(porta: int, *argumentos: str, **opcoes) -> Processo:
-        comando = (*PYTHON, CLIENTE, "--porta", str(porta), *argumentos)
-        return terminal.abrir(Processo, *comando, **opcoes)
 
-    return abrir_um
+def test_quem_olha_o_servidor_ve_a_conexao_assim_que_ela_e_aceita(abrir, terminal):
+    servidor = abrir(*PYTHON, SERVIDOR, "--porta", "0", **terminal.pontas())
+    with socket.create_connection(("127.0.0.1", terminal.porta()), PRAZO) as client_socket:
+        quem = "{}:{}: ".format(*client_socket.getsockname())
+        terminal.esperar(quem)
+        client_socket.sendall(b"oi")
+        assert client_socket.recv(TAMANHO_DO_BLOCO) == b"oi"
+    assert servidor.wait() == 0
+    assert terminal.tela().endswith(f"encerra)\r\n{quem}2 bytes, 'oi', fim limpo\r\n")
+
+
+def test_um_programa_que_le_a_saida_do_servidor_so_recebe_linhas_inteiras(servidor):
+    with servidor.conectar() as client_socket:
+        assert not select.select([servidor.stdout], [], [], 0.2)[0]
+        client_socket.sendall(b"oi")
+        assert client_socket.recv(TAMANHO_DO_BLOCO) == b"oi"
+    assert servidor.linha().endswith(": 2 bytes, 'oi', fim limpo")
 
 
 @pytest.mark.parametrize("fim", [b"\n", CTRL_D + CTRL_D])
@@ -53,14 +69,6 @@ def test_a_pergunta_vai_ao_stderr_e_a_saida_so_tem_a_resposta(
     assert cliente.wait() == 0
 
 
-def test_enquanto_alguem_digita_ninguem_ocupa_o_servidor(ouvinte, terminal, cliente_no_terminal):
-    cliente_no_terminal(ouvinte.getsockname()[1])
-    terminal.esperar("Mensagem: ")
-    terminal.digitar(b"pensando")
-    terminal.esperar("pensando")
-    assert ninguem_bateu(ouvinte, 0.2)
-
-
 @pytest.mark.parametrize(
     ("teclas", "na_tela", "lidos"),
     [
@@ -83,15 +91,29 @@ def test_nada_digitado_ou_uma_linha_longa_demais_e_um_erro_em_uma_linha_propria(
     )
 
 
-def test_o_que_nao_e_texto_no_teclado_e_um_erro_e_nada_e_enviado(
-    ouvinte, terminal, cliente_no_terminal
+@pytest.mark.parametrize("modo", ["strict", "surrogateescape"])
+def test_meio_caractere_que_sobrou_no_teclado_vai_como_esta(
+    servidor, cliente_no_terminal, terminal, modo
 ):
-    cliente = cliente_no_terminal(ouvinte.getsockname()[1])
+    """Em um terminal sem o IUTF8, Backspace apaga só o último dos dois bytes de um á."""
+    estrito = {**os.environ, "PYTHONIOENCODING": f"utf-8:{modo}"}
+    cliente = cliente_no_terminal(servidor.porta, env=estrito, stdout=subprocess.PIPE)
     terminal.esperar("Mensagem: ")
-    terminal.digitar(b"ol\xe1\n")
-    assert cliente.wait() == 1
-    terminal.esperar("erro: não foi possível ler a mensagem: ")
-    assert ninguem_bateu(ouvinte)
+    terminal.digitar(b"ol\xc3a\n")
+    assert cliente.stdout.read() == b"ol\xc3a"
+    assert cliente.wait() == 0
+    assert r"4 bytes, 'ol\udcc3a', " in servidor.linha()
+
+
+def test_a_quebra_depois_de_um_ctrl_d_vai_ao_stderr_e_nao_a_saida(
+    servidor, terminal, cliente_no_terminal
+):
+    cliente = cliente_no_terminal(servidor.porta, stdout=subprocess.PIPE)
+    terminal.esperar("Mensagem: ")
+    terminal.digitar(b"oi" + CTRL_D + CTRL_D)
+    assert cliente.resto() == "oi"
+    assert cliente.wait() == 0
+    assert terminal.tela() == "Mensagem: oi\r\n"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +124,7 @@ def test_a_quebra_final_so_e_acrescentada_quando_falta(
     parceiro, terminal, cliente_no_terminal, resposta, na_tela
 ):
     def responder(conn: socket.socket) -> None:
-        receber_tudo(conn)
+        conn.recv(TAMANHO_DO_BLOCO)
         conn.sendall(resposta)
 
     cliente = cliente_no_terminal(parceiro(responder), "!!", stderr=subprocess.DEVNULL)
@@ -125,7 +147,7 @@ def test_a_tela_nunca_mostra_meio_caractere_nem_espera_por_ele(
     cliente = cliente_no_terminal(ouvinte.getsockname()[1], "oi")
     conn, _ = ouvinte.accept()
     with conn:
-        assert receber_tudo(conn) == b"oi"
+        assert conn.recv(TAMANHO_DO_BLOCO) == b"oi"
         for parte, visto in zip(partes, na_tela):
             conn.sendall(parte)
             if parte != partes[-1]:
@@ -140,22 +162,19 @@ def test_uma_resposta_interrompida_deixa_o_erro_em_uma_linha_propria(
     parceiro, terminal, cliente_no_terminal
 ):
     def responder_e_resetar(conn: socket.socket) -> None:
-        receber_tudo(conn)
+        conn.recv(TAMANHO_DO_BLOCO)
         conn.sendall(b"met")
         resetar(conn)
 
     cliente = cliente_no_terminal(parceiro(responder_e_resetar), "metade")
     assert cliente.wait() == 1
-    assert terminal.tela().startswith("met\r\ncliente_socket.py: erro: a conversa com '127.0.0.1' ")
+    assert terminal.tela().startswith("met\r\ncliente_socket.py: erro: a conversa falhou: ")
 
 
-def test_um_terminal_sem_acentos_nao_derruba_o_servidor(terminal):
-    servidor = terminal.abrir(
-        Processo, *PYTHON, SERVIDOR, "--porta", "0", env={**os.environ, "PYTHONIOENCODING": "ascii"}
-    )
-    terminal.esperar(" (Ctrl+C encerra)")
-    porta = int(terminal.visto.split(b" ")[2].rpartition(b":")[2])
-    assert eco(porta, "olá".encode()) == "olá".encode()
+def test_um_terminal_sem_acentos_nao_derruba_o_servidor(abrir, terminal):
+    ascii_ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    servidor = abrir(*PYTHON, SERVIDOR, "--porta", "0", env=ascii_, **terminal.pontas())
+    assert eco(terminal.porta(), "olá".encode()) == "olá".encode()
     assert servidor.wait() == 0
     assert terminal.tela().endswith(r": 4 bytes, 'ol\xe1', fim limpo" + "\r\n")
 
@@ -163,7 +182,7 @@ def test_um_terminal_sem_acentos_nao_derruba_o_servidor(terminal):
 def test_um_terminal_sem_acentos_conta_o_que_o_cliente_nao_pode_mostrar(
     servidor, terminal, cliente_no_terminal
 ):
-    sem_acentos = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    cliente = cliente_no_terminal(servidor.porta, "olá", env=sem_acentos)
+    ascii_ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    cliente = cliente_no_terminal(servidor.porta, "olá", env=ascii_)
     assert cliente.wait() == 1
-    terminal.esperar(r"erro: a escrita na sa\xedda padr\xe3o falhou: ")
+    terminal.esperar("erro: a conversa falhou: 'ascii' codec can't encode ")
