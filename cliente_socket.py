@@ -82,7 +82,7 @@ def ler_mensagem() -> bytes:
     """Lê de uma pessoa uma linha; de um programa, tudo (no máximo 1 byte além do bloco)."""
     if sys.stdin and sys.stdin.isatty():
         print("Mensagem: ", end="", file=sys.stderr, flush=True)
-        if sys.__stdin__ is sys.stdin:
+        if sys.__stdin__ is sys.stdin and os.isatty(0):  # e não a janela de um editor
             sys.__stdin__.reconfigure(errors="surrogateescape")  # o que não é UTF-8 vai como está
         linha = sys.stdin.readline()
         if not linha.endswith("\n"):  # foi um Ctrl+D, que não muda de linha

@@ -1,7 +1,8 @@
 """Em um editor ou caderno, a janela é um objeto: só tem texto, e o descritor 1 não é dela.
 
-A do IDLE diz que é um terminal, e não tem buffer nem fileno; a de um caderno diz que não é. A de
-quem corrige exercícios, um io.StringIO, nem codificação tem, e vem depois de importar o script.
+A do IDLE diz que é um terminal, e não tem buffer nem fileno; a do Thonny fica até no lugar do
+sys.__stdin__; a de um caderno diz que não é um terminal. A de quem corrige exercícios, um
+io.StringIO, nem codificação tem, e vem depois de importar o script.
 """
 
 import re
@@ -31,7 +32,7 @@ class Janela(io.TextIOBase):
     linhas = [digitado]
 
     def isatty(self):
-        return tipo == "editor"
+        return tipo in ("IDLE", "Thonny")
 
     def readline(self, size=-1):
         return self.linhas.pop() if self.linhas else ""
@@ -46,6 +47,8 @@ if tipo == "corretor":
     modulo = importlib.import_module(nome)
 with open(caminho, "w", encoding="utf-8", newline="", buffering=1) as arquivo:
     sys.stdin = sys.stdout = sys.stderr = Janela()
+    if tipo == "Thonny":
+        sys.__stdin__ = sys.__stdout__ = sys.stdin
     try:
         if tipo == "corretor":
             sys.exit(modulo.main())
@@ -73,7 +76,7 @@ def mostrado(janela: Path) -> str:
     return janela.read_bytes().decode() if janela.exists() else ""
 
 
-@pytest.mark.parametrize("tipo", ["editor", "caderno", "corretor"])
+@pytest.mark.parametrize("tipo", ["IDLE", "Thonny", "caderno", "corretor"])
 def test_o_servidor_escreve_na_janela_e_devolve_o_prompt_dela(abrir_na_janela, tipo):
     servidor, janela = abrir_na_janela(tipo, SERVIDOR, "", "--porta", "0")
     esperar_ate(lambda: mostrado(janela).endswith("encerra)\n"))
@@ -96,8 +99,9 @@ def test_o_cliente_responde_em_uma_janela_que_nao_diz_ser_um_terminal(
     assert (cliente.resto(), cliente.erros()) == ("", "")
 
 
-def test_o_cliente_pergunta_le_e_responde_na_janela_de_um_editor(abrir_na_janela, servidor):
-    cliente, janela = abrir_na_janela("editor", CLIENTE, "olá\n", "--porta", str(servidor.porta))
+@pytest.mark.parametrize("tipo", ["IDLE", "Thonny"])
+def test_o_cliente_pergunta_le_e_responde_na_janela_de_um_editor(abrir_na_janela, servidor, tipo):
+    cliente, janela = abrir_na_janela(tipo, CLIENTE, "olá\n", "--porta", str(servidor.porta))
     assert cliente.wait() == 0
     assert mostrado(janela) == "Mensagem: olá\n>>> "
     assert "4 bytes, 'olá', " in servidor.linha()
@@ -107,6 +111,6 @@ def test_o_cliente_pergunta_le_e_responde_na_janela_de_um_editor(abrir_na_janela
 def test_um_erro_aparece_na_janela_e_devolve_o_prompt_dela(abrir_na_janela, porta_sem_ninguem):
     porta = str(porta_sem_ninguem)
     erro = erro_do_cliente(rodar_cliente("oi", porta=porta_sem_ninguem))
-    cliente, janela = abrir_na_janela("editor", CLIENTE, "oi\n", "--porta", porta)
+    cliente, janela = abrir_na_janela("IDLE", CLIENTE, "oi\n", "--porta", porta)
     assert cliente.wait() == 0
     assert mostrado(janela) == f"Mensagem: cliente_socket.py: erro: {erro}\n>>> "
