@@ -58,7 +58,7 @@ import runpy, select, sys, threading
 
 def passo(quadro, *_):
     if quadro.f_code.co_name == "encerrar":
-        threading.Event().wait(0.25)
+        threading.Event().wait(0.3)
         return passo
 
 sys.argv = sys.argv[1:]
