@@ -30,6 +30,22 @@ MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo limite acabou
 }
 
 
+def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
+    """Devolve um socket conectado, que espera até `tempo_limite` segundos, ou OSError."""
+    nome = host.encode("ascii" if host.isascii() else "idna")  # em ASCII, poupa carregar o idna
+    falhas = []
+    for familia, tipo, proto, _, addr in socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM):
+        client_socket = socket.socket(familia, tipo, proto)  # passo 5
+        client_socket.settimeout(tempo_limite)
+        codigo = client_socket.connect_ex(addr)  # passo 6
+        if codigo in (0, errno.ECONNRESET):  # conectou, e já veio um reset
+            return client_socket
+        client_socket.close()
+        motivo = MOTIVOS.get(codigo, errno.errorcode.get(codigo))
+        falhas.append(f"{addr[0]}: erro {codigo}, {motivo}")
+    raise ConnectionError(f"não foi possível conectar à porta {porta}: {'; '.join(falhas)}")
+
+
 def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> None:
     """Conecta-se, envia a mensagem e escreve a resposta; se falha, OSError."""
     with conectar(host, porta, tempo_limite) as client_socket:
@@ -39,22 +55,6 @@ def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> No
             recebidos = receber(client_socket, tempo_limite)
         if recebidos < len(mensagem):
             raise ConnectionError(f"a resposta tem {recebidos} dos {len(mensagem)} bytes")
-
-
-def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
-    """Devolve um socket conectado, que espera até `tempo_limite` segundos, ou OSError."""
-    nome = host.encode("ascii" if host.isascii() else "idna")  # em ASCII, poupa carregar o idna
-    falhas = []
-    for familia, tipo, proto, _, addr in socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM):
-        client_socket = socket.socket(familia, tipo, proto)  # passo 5
-        client_socket.settimeout(tempo_limite)
-        codigo = client_socket.connect_ex(addr)  # passo 6
-        if codigo in (0, errno.ECONNRESET):  # um reset só vem depois de conectar
-            return client_socket
-        client_socket.close()
-        motivo = MOTIVOS.get(codigo, errno.errorcode.get(codigo))
-        falhas.append(f"{addr[0]}: erro {codigo}, {motivo}")
-    raise ConnectionError(f"não foi possível conectar à porta {porta}: {'; '.join(falhas)}")
 
 
 def receber(client_socket: socket.socket, tempo_limite: float) -> int:

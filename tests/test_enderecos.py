@@ -66,7 +66,7 @@ def test_quando_todos_recusam_o_erro_nomeia_cada_endereco(nos_dois_enderecos, po
 NAO_HA_HOST = "não foi possível encontrar o host (confira --host): "
 
 
-@pytest.mark.parametrize("host", ["a..b", "nó\nde\x1bteste", "x" * 70])
+@pytest.mark.parametrize("host", ["a..b", "nó\nde\x1bteste"])
 def test_um_host_que_nao_existe_e_um_erro_de_uma_linha_nos_dois_scripts(host):
     servidor = rodar(*PYTHON, SERVIDOR, "--host", host)
     assert uma_linha_de_erro(servidor.stderr, SERVIDOR).startswith(NAO_HA_HOST)

@@ -59,14 +59,16 @@ def test_a_pergunta_aparece_e_a_linha_digitada_vai_sem_a_quebra(
     assert "4 bytes, 'olá', " in servidor.linha()
 
 
-def test_a_pergunta_vai_ao_stderr_e_a_saida_so_tem_a_resposta(
-    servidor, terminal, cliente_no_terminal
+@pytest.mark.parametrize("fim", [b"\n", CTRL_D + CTRL_D])
+def test_a_pergunta_e_a_quebra_vao_ao_stderr_e_a_saida_so_tem_a_resposta(
+    servidor, terminal, cliente_no_terminal, fim
 ):
     cliente = cliente_no_terminal(servidor.porta, stdout=subprocess.PIPE)
     terminal.esperar("Mensagem: ")
-    terminal.digitar(" a ç \n".encode())
+    terminal.digitar(" a ç ".encode() + fim)
     assert cliente.resto() == " a ç "
     assert cliente.wait() == 0
+    assert terminal.tela() == "Mensagem:  a ç \r\n"
 
 
 @pytest.mark.parametrize(
@@ -103,17 +105,6 @@ def test_meio_caractere_que_sobrou_no_teclado_vai_como_esta(
     assert cliente.stdout.read() == b"ol\xc3a"
     assert cliente.wait() == 0
     assert r"4 bytes, 'ol\udcc3a', " in servidor.linha()
-
-
-def test_a_quebra_depois_de_um_ctrl_d_vai_ao_stderr_e_nao_a_saida(
-    servidor, terminal, cliente_no_terminal
-):
-    cliente = cliente_no_terminal(servidor.porta, stdout=subprocess.PIPE)
-    terminal.esperar("Mensagem: ")
-    terminal.digitar(b"oi" + CTRL_D + CTRL_D)
-    assert cliente.resto() == "oi"
-    assert cliente.wait() == 0
-    assert terminal.tela() == "Mensagem: oi\r\n"
 
 
 @pytest.mark.parametrize(
