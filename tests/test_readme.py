@@ -90,7 +90,7 @@ def pular_o_que_falta(comando: str, rede_propria: tuple[str, ...]) -> None:
         if not nc or b"Detach from stdin" not in nc.stderr + nc.stdout:
             pytest.skip("não há o nc do OpenBSD aqui")
     if not rede_propria:
-        for porta in {"7007", *re.findall(r"\b8000\b", comando)}:
+        for porta in {"7007", *re.findall(r"\b(7008|8000)\b", comando)}:
             if ocupada(porta):
                 pytest.skip(f"a porta {porta} está em uso, e não há outra rede (unshare e ip)")
 
@@ -159,8 +159,8 @@ def test_os_dois_terminais_mostram_o_que_o_texto_diz(abrir, terminal, copia_do_p
 def test_o_exemplo_curto_e_a_conversa_inteira(abrir, rede_propria):
     """Os dois blocos, como estão: o servidor, e o cliente quando ele já escuta."""
     servidor, cliente = EXEMPLOS
-    pular_o_que_falta("", rede_propria)
-    ja_escuta = "grep -q ':1B5F 00000000:0000 0A ' /proc/net/tcp"  # a porta, e o estado LISTEN
+    pular_o_que_falta(servidor, rede_propria)
+    ja_escuta = "grep -q ':1B60 00000000:0000 0A ' /proc/net/tcp"  # a 7008, e o estado LISTEN
     dois = f'"$0" -c "$1" & until {ja_escuta}; do sleep 0.01; done; "$0" -c "$2"; wait'
     processo = abrir(*rede_propria, "sh", "-c", dois, sys.executable, servidor, cliente)
     assert (processo.resto(), processo.erros()) == ("olá\n", "")
