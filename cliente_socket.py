@@ -31,7 +31,7 @@ MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo limite acabou
 
 
 def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
-    """Devolve um socket conectado, que espera até `tempo_limite` segundos, ou OSError."""
+    """Devolve um socket conectado, em que se espera até `tempo_limite` segundos; ou OSError."""
     nome = host.encode("ascii" if host.isascii() else "idna")  # em ASCII, poupa carregar o idna
     falhas = []
     for familia, tipo, proto, _, addr in socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM):
@@ -58,12 +58,12 @@ def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> No
 
 
 def receber(client_socket: socket.socket, tempo_limite: float) -> int:
-    """Escreve a resposta conforme chega, até o fim dela; devolve quantos bytes ela tem."""
+    """Escreve a resposta conforme chega, até o fim; devolve quantos bytes tem; ou OSError."""
     recebidos = 0
     ultimo = b"\n"
     try:
         while True:
-            # O fim só vai depois de um silêncio: no meio do caminho, há quem o tome por um adeus.
+            # Se nada chega, a lista é vazia, e vai o fim; antes, um relé o tomaria por um adeus.
             if not select.select([client_socket], [], [], tempo_limite / 10)[0]:
                 client_socket.shutdown(socket.SHUT_WR)  # há quem só encerre depois dele (RFC 862)
             data = client_socket.recv(TAMANHO_DO_BLOCO)  # passo 10
@@ -104,7 +104,7 @@ def escrever(data: bytes) -> None:
 
 
 def ler_argumentos() -> tuple[str, int, float, bytes]:
-    """Lê a linha de comando e a mensagem; GetoptError se não servem."""
+    """Devolve host, porta, tempo limite em segundos e mensagem em bytes; ou GetoptError."""
     longas = ["host=", "porta=", "tempo-limite=", "help"]
     opcoes, resto = getopt.gnu_getopt(sys.argv[1:], "h", longas)
     valores = {"--host": "127.0.0.1", "--porta": "7007", "--tempo-limite": "10", **dict(opcoes)}

@@ -28,7 +28,7 @@ DICAS = {
 
 
 def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
-    """Escuta e atende uma conexão, ou uma após a outra; devolve o status; se falha, OSError."""
+    """Atende uma conexão, ou uma após a outra; devolve o status, 0 ou 1; se falha, OSError."""
     familia, tipo, proto, _, addr = socket.getaddrinfo(host, porta, type=socket.SOCK_STREAM)[0]
     with socket.socket(familia, tipo, proto) as serv_socket:  # passo 1
         if os.name == "posix":  # no Windows, deixaria outro programa tomar a porta em uso
@@ -72,7 +72,7 @@ def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
 
 
 def encerrar(conn: socket.socket) -> str:
-    """Envia o fim do eco, descarta o que chega até o cliente encerrar, e diz como terminou."""
+    """Envia o fim do eco, descarta o que chega até o cliente encerrar, e diz como; ou OSError."""
     conn.shutdown(socket.SHUT_WR)
     # Fechar com bytes não lidos dá um reset (RFC 9293 § 3.6.1): o cliente não sabe se é tudo.
     prazo = time.monotonic() + ESPERA_PELO_FIM
@@ -83,7 +83,7 @@ def encerrar(conn: socket.socket) -> str:
         while data := conn.recv(TAMANHO_DO_BLOCO):
             descartados += len(data)
             if time.monotonic() > prazo:
-                raise socket.timeout
+                raise socket.timeout  # só agora: há ao menos um recv, mesmo em um depurador
     except socket.timeout:
         fim = f"o cliente não encerrou em {ESPERA_PELO_FIM:g} s"
     return f"bytes descartados: {descartados}, {fim}" if descartados else fim
@@ -109,7 +109,7 @@ def escrever(texto: str) -> None:
 
 
 def ler_argumentos() -> tuple[str, int, float, bool]:
-    """Lê a linha de comando; GetoptError se é inválida."""
+    """Devolve host, porta, tempo limite em segundos e se é contínuo; ou GetoptError."""
     longas = ["host=", "porta=", "tempo-limite=", "continuo", "help"]
     opcoes, resto = getopt.gnu_getopt(sys.argv[1:], "kh", longas)
     valores = {"--host": "127.0.0.1", "--porta": "7007", "--tempo-limite": "30", **dict(opcoes)}
