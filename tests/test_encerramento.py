@@ -56,9 +56,10 @@ def test_quem_nunca_encerra_e_quem_despeja_sem_parar_esperam_um_segundo(
 PASSO_A_PASSO = """\
 import runpy, select, sys, threading
 
-def passo(quadro, *_):
-    if quadro.f_code.co_name == "encerrar":
+def passo(quadro, evento, _):
+    if evento == "line":
         threading.Event().wait(0.3)
+    if quadro.f_code.co_name == "encerrar":
         return passo
 
 sys.argv = sys.argv[1:]
