@@ -6,6 +6,7 @@ io.StringIO, nem codificação tem, e vem depois de importar o script.
 """
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def abrir_na_janela(abrir, tmp_path) -> Callable:
     ) -> "tuple[Processo, Path]":
         janela = tmp_path / script.stem
         comando = (*PYTHON, "-B", "-c", JANELA, tipo, janela, digitado, script, *argumentos)
-        return abrir(*comando), janela
+        return abrir(*comando, stdin=subprocess.PIPE), janela
 
     return abrir_um
 

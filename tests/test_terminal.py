@@ -15,6 +15,7 @@ from conftest import (
     eco,
     linux,
     resetar,
+    unix,
 )
 
 CTRL_D = b"\x04"
@@ -39,6 +40,7 @@ def test_quem_olha_o_servidor_ve_a_conexao_assim_que_ela_e_aceita(abrir, termina
     assert terminal.tela().endswith(f"encerra)\r\n{quem}2 bytes, 'oi', fim limpo\r\n")
 
 
+@unix
 def test_um_programa_que_le_a_saida_do_servidor_so_recebe_linhas_inteiras(servidor):
     with servidor.conectar() as client_socket:
         assert not select.select([servidor.stdout], [], [], 0.2)[0]
