@@ -31,7 +31,7 @@ MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo limite acabou
 
 
 def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
-    """Devolve um socket conectado, em que se espera até `tempo_limite` segundos; ou OSError."""
+    """Devolve um socket conectado, que espera até `tempo_limite` segundos; se falha, OSError."""
     nome = host.encode("ascii" if host.isascii() else "idna")  # em ASCII, poupa carregar o idna
     falhas = []
     for familia, tipo, proto, _, addr in socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM):
@@ -58,12 +58,12 @@ def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> No
 
 
 def receber(client_socket: socket.socket, tempo_limite: float) -> int:
-    """Escreve a resposta conforme chega, até o fim; devolve quantos bytes tem; ou OSError."""
+    """Escreve a resposta conforme chega, e devolve quantos bytes vieram; se falha, OSError."""
     recebidos = 0
     ultimo = b"\n"
     try:
         while True:
-            # Se nada chega, a lista é vazia, e vai o fim; antes, um relé o tomaria por um adeus.
+            # Se nada chega, a lista é vazia, e vai o FIN; antes, um proxy o tomaria por um adeus.
             if not select.select([client_socket], [], [], tempo_limite / 10)[0]:
                 client_socket.shutdown(socket.SHUT_WR)  # há quem só encerre depois dele (RFC 862)
             data = client_socket.recv(TAMANHO_DO_BLOCO)  # passo 10
@@ -79,7 +79,7 @@ def receber(client_socket: socket.socket, tempo_limite: float) -> int:
 
 # Daqui para baixo, nada de rede: o que se lê, o que se mostra e a linha de comando.
 def ler_mensagem() -> bytes:
-    """Lê de uma pessoa uma linha; de um programa, tudo (no máximo 1 byte além do bloco)."""
+    """Lê uma linha de uma pessoa; de um programa, tudo, ou até 1 byte além do bloco."""
     if sys.stdin and sys.stdin.isatty():
         print("Mensagem: ", end="", file=sys.stderr, flush=True)
         if sys.__stdin__ is sys.stdin and os.isatty(0):  # e não a janela de um editor

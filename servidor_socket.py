@@ -53,7 +53,7 @@ def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
 
 
 def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
-    """Espera um bloco por até `tempo_limite` segundos, devolve-o, e diz como foi e o status."""
+    """Espera um bloco por até `tempo_limite` segundos, ecoa-o, e devolve o relato e o status."""
     data = b""
     conn.settimeout(tempo_limite)
     try:
@@ -66,15 +66,15 @@ def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
     except OSError as exc:
         fim, status = f"conexão perdida ({exc})", 1
     conn.close()  # passo 11
-    # O repr (!r) escapa o que forjaria uma linha; um byte ff, que não é UTF-8, vira \udcff.
+    # O repr (!r) escapa a quebra que forjaria uma linha; um byte que não é UTF-8 vira \udcff.
     tamanho = "1 byte" if len(data) == 1 else f"{len(data)} bytes"
     return f"{tamanho}, {data.decode(errors='surrogateescape')!r}, {fim}", status
 
 
 def encerrar(conn: socket.socket) -> str:
-    """Envia o fim do eco, descarta o que chega até o cliente encerrar, e diz como; ou OSError."""
+    """Envia o fim do eco, descarta o que vem até o do cliente e diz como; se falha, OSError."""
     conn.shutdown(socket.SHUT_WR)
-    # Fechar com bytes não lidos dá um reset (RFC 9293 § 3.6.1): o cliente não sabe se é tudo.
+    # Fechar com bytes não lidos dá um reset (RFC 9293 § 3.6.1): o cliente não sabe se leu tudo.
     prazo = time.monotonic() + ESPERA_PELO_FIM
     conn.settimeout(ESPERA_PELO_FIM)
     descartados = 0
@@ -83,7 +83,7 @@ def encerrar(conn: socket.socket) -> str:
         while data := conn.recv(TAMANHO_DO_BLOCO):
             descartados += len(data)
             if time.monotonic() > prazo:
-                raise socket.timeout  # só agora: há ao menos um recv, mesmo em um depurador
+                raise socket.timeout  # só depois de um recv: um depurador pode passar do prazo
     except socket.timeout:
         fim = f"o cliente não encerrou em {ESPERA_PELO_FIM:g} s"
     return f"bytes descartados: {descartados}, {fim}" if descartados else fim
@@ -97,7 +97,7 @@ def endereco(addr: tuple[str, int]) -> str:
 
 # Daqui para baixo, nada de rede: o que se mostra e a linha de comando.
 def escrever(texto: str) -> None:
-    """Mostra o texto a uma pessoa; a um programa, dá os bytes dele, sem buffer; ou OSError."""
+    """Mostra o texto a uma pessoa; a um programa, dá os bytes, sem buffer; se falha, OSError."""
     if TERMINAL or sys.stdout is not sys.__stdout__:  # ou a janela de um editor ou caderno
         codificacao = sys.stdout.encoding or "utf-8"  # o io.StringIO não tem nenhuma
         texto = texto.encode(codificacao, "backslashreplace").decode(codificacao)
