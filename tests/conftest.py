@@ -94,15 +94,14 @@ def como_o_sistema_recebe(comando: tuple) -> list:
     return [parte if isinstance(parte, bytes) else os.fspath(parte).encode() for parte in comando]
 
 
+SAIDAS = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
 class Processo(subprocess.Popen):
     """Um script em execução; com a entrada vazia, se nada se diz."""
 
     def __init__(self, *comando, **opcoes) -> None:
-        pontas = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-        }
+        pontas = {"stdin": subprocess.DEVNULL, **SAIDAS}
         super().__init__(como_o_sistema_recebe(comando), **{**pontas, **opcoes})
 
     def linha(self) -> str:
@@ -196,10 +195,7 @@ class Terminal:
 
 def receber_tudo(conn: socket.socket) -> bytes:
     """Lê até o fim do fluxo; um reset (ConnectionResetError) não é um fim: o teste falha."""
-    recebido = b""
-    while pedaco := conn.recv(65536):
-        recebido += pedaco
-    return recebido
+    return b"".join(iter(lambda: conn.recv(65536), b""))
 
 
 def eco(porta: int, mensagem: bytes) -> bytes:
@@ -224,10 +220,8 @@ def esperar_ate(condicao: Callable[[], object]) -> None:
 
 def rodar(*comando, **opcoes) -> subprocess.CompletedProcess:
     """Roda o comando até o fim; com a entrada vazia, se nada se diz."""
-    pontas = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    if "input" not in opcoes:
-        pontas["stdin"] = subprocess.DEVNULL
-    return subprocess.run(como_o_sistema_recebe(comando), **{**pontas, **opcoes})
+    entrada = {} if "input" in opcoes else {"stdin": subprocess.DEVNULL}
+    return subprocess.run(como_o_sistema_recebe(comando), **{**entrada, **SAIDAS, **opcoes})
 
 
 def rodar_cliente(

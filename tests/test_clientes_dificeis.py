@@ -42,7 +42,7 @@ def fica_calado_ate_o_limite(servidor: Servidor) -> None:
 
 
 RESET = f"conexão perdida ({do_sistema(errno.ECONNRESET)})"
-LIMITE = "tempo limite de 0.4 s esgotado"
+LIMITE = "tempo limite de 0.5 s esgotado"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ LIMITE = "tempo limite de 0.4 s esgotado"
 def test_cada_modo_de_falhar_custa_uma_linha_na_saida_e_nada_mais(
     abrir_servidor, faz, relato, status, continuo
 ):
-    limite = ["--tempo-limite", "0.4"] if LIMITE in relato else []
+    limite = ["--tempo-limite", "0.5"] if LIMITE in relato else []
     servidor = abrir_servidor(*limite, *(["-k"] if continuo else []))
     faz(servidor)
     quem, _, visto = servidor.linha().partition(": ")

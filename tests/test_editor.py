@@ -6,6 +6,7 @@ io.StringIO, nem codificação tem, e vem depois de importar o script.
 """
 
 import re
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 from conftest import (
     CLIENTE,
+    PRAZO,
     PYTHON,
     SERVIDOR,
+    TAMANHO_DO_BLOCO,
     Processo,
-    eco,
     erro_do_cliente,
     esperar_ate,
     rodar_cliente,
@@ -40,13 +42,14 @@ class Janela(io.TextIOBase):
 
     def write(self, texto):
         arquivo.write(texto)
+        arquivo.flush()
         return len(texto)
 
 if tipo == "corretor":
     pasta, _, nome = script[:-3].replace("\\\\", "/").rpartition("/")
     sys.path.insert(0, pasta)
     modulo = importlib.import_module(nome)
-with open(caminho, "w", encoding="utf-8", newline="", buffering=1) as arquivo:
+with open(caminho, "w", encoding="utf-8", newline="") as arquivo:
     sys.stdin = sys.stdout = sys.stderr = Janela()
     if tipo == "Thonny":
         sys.__stdin__ = sys.__stdout__ = sys.stdin
@@ -83,28 +86,25 @@ def test_o_servidor_escreve_na_janela_e_devolve_o_prompt_dela(abrir_na_janela, t
     esperar_ate(lambda: mostrado(janela).endswith("encerra)\n"))
     anuncio = mostrado(janela)
     porta = int(re.search(r":(\d+) ", anuncio)[1])
-    assert eco(porta, "olá".encode()) == "olá".encode()
+    with socket.create_connection(("127.0.0.1", porta), PRAZO) as client_socket:
+        esperar_ate(lambda: mostrado(janela).endswith(": "))  # assim que a conexão é aceita
+        client_socket.sendall("olá".encode())
+        assert client_socket.recv(TAMANHO_DO_BLOCO) == "olá".encode()
     assert servidor.wait() == 0
     linha = r"127\.0\.0\.1:\d+: 4 bytes, 'olá', fim limpo\n>>> "
     assert re.fullmatch(re.escape(anuncio) + linha, mostrado(janela))
     assert (servidor.resto(), servidor.erros()) == ("", "")
 
 
-@pytest.mark.parametrize("tipo", ["caderno", "corretor"])
-def test_o_cliente_responde_em_uma_janela_que_nao_diz_ser_um_terminal(
+@pytest.mark.parametrize("tipo", ["IDLE", "Thonny", "caderno", "corretor"])
+def test_o_cliente_conversa_na_janela_e_pergunta_se_ela_e_um_terminal(
     abrir_na_janela, servidor, tipo
 ):
-    cliente, janela = abrir_na_janela(tipo, CLIENTE, "", "--porta", str(servidor.porta), "olá")
+    pergunta = "Mensagem: " if tipo in ("IDLE", "Thonny") else ""
+    argumentos = ("--porta", str(servidor.porta), *([] if pergunta else ["olá"]))
+    cliente, janela = abrir_na_janela(tipo, CLIENTE, "olá\n", *argumentos)
     assert cliente.wait() == 0
-    assert mostrado(janela) == "olá\n>>> "
-    assert (cliente.resto(), cliente.erros()) == ("", "")
-
-
-@pytest.mark.parametrize("tipo", ["IDLE", "Thonny"])
-def test_o_cliente_pergunta_le_e_responde_na_janela_de_um_editor(abrir_na_janela, servidor, tipo):
-    cliente, janela = abrir_na_janela(tipo, CLIENTE, "olá\n", "--porta", str(servidor.porta))
-    assert cliente.wait() == 0
-    assert mostrado(janela) == "Mensagem: olá\n>>> "
+    assert mostrado(janela) == f"{pergunta}olá\n>>> "
     assert "4 bytes, 'olá', " in servidor.linha()
     assert (cliente.resto(), cliente.erros()) == ("", "")
 

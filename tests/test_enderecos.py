@@ -53,6 +53,12 @@ def test_localhost_alcanca_um_servidor_que_so_escuta_em_um_dos_enderecos(
     assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, b"oi", b"")
 
 
+@precisa_de_ipv6
+def test_o_servidor_fica_com_o_primeiro_endereco_do_nome(abrir_servidor, nos_dois_enderecos):
+    comando = (*nos_dois_enderecos, *PYTHON, SERVIDOR)
+    assert abrir_servidor("--host", "localhost", comando=comando).host == "::1"
+
+
 @linux
 @precisa_de_ipv6
 def test_quando_todos_recusam_o_erro_nomeia_cada_endereco(nos_dois_enderecos, porta_sem_ninguem):

@@ -3,6 +3,7 @@
 import ast
 import errno
 import importlib.util
+import os
 import re
 import sys
 from pathlib import Path
@@ -38,24 +39,16 @@ def erro_de(script: Path, status: int, *argumentos: str, **como) -> str:
     ("argumentos", "erro"),
     [
         (["--porta", "65536"], r"--porta '65536': use um número inteiro de [01] a 65535"),
-        (["--porta", "-1"], r"--porta '-1': use um número inteiro de [01] a 65535"),
         (["--porta", "²"], r"--porta '²': use um número inteiro de [01] a 65535"),
         (["--porta", "8\n\x1b"], r"--porta '8\\n\\x1b': use um número inteiro de [01] a 65535"),
-        (["--porta", "9" * 5000], r"--porta '9{5000}': use um número inteiro de [01] a 65535"),
         (["--tempo-limite", "0.0"], r"--tempo-limite '0\.0': use um número até 86400, como 0\.5"),
         (["--tempo-limite=0,5"], r"--tempo-limite '0,5': use um número até 86400, como 0\.5"),
         (["--tempo-limite=1.2.3"], r"--tempo-limite '1\.2\.3': use um número até 86400, .*"),
         (["--tempo-limite=²"], r"--tempo-limite '²': use um número até 86400, como 0\.5"),
-        (["--tempo-limite", "nan"], r"--tempo-limite 'nan': use um número até 86400, como 0\.5"),
-        (
-            ["--tempo-limite", "86400.1"],
-            r"--tempo-limite '86400\.1': use um número até 86400, .*",
-        ),
+        (["--tempo-limite=86400.1"], r"--tempo-limite '86400\.1': use um número até 86400, .*"),
         (["--porta", "0" * 5000 + "7007"], r"--porta '0{5000}7007': use um número inteiro .*"),
         (["--host"], r"option --host requires argument"),
-        (["--h"], r"option --h not a unique prefix.*"),
         (["-z", "oi"], r"option -z not recognized"),
-        (["--help=sim"], r"option --help must not have an argument"),
     ],
 )
 def test_um_argumento_que_nao_serve_e_uma_linha_e_status_2(script, argumentos, erro):
@@ -64,7 +57,8 @@ def test_um_argumento_que_nao_serve_e_uma_linha_e_status_2(script, argumentos, e
 
 
 def test_a_porta_0_nao_serve_para_conectar_e_isso_se_diz_antes_de_ler_a_mensagem():
-    erro = erro_de(CLIENTE, 2, "--porta", "0")
+    with open(os.devnull, "wb") as ilegivel:
+        erro = erro_de(CLIENTE, 2, "--porta", "0", stdin=ilegivel)
     assert erro == "uso incorreto: --porta '0': use um número inteiro de 1 a 65535 (veja --help)"
 
 
@@ -97,7 +91,7 @@ def test_um_endereco_que_nao_e_da_maquina_diz_para_conferir_o_host():
     assert re.fullmatch(
         rf"o servidor parou: \[\w+ {errno.EADDRNOTAVAIL}\] .* "
         r"\(o endereço não é desta máquina: confira --host\)",
-        erro_de(SERVIDOR, 1, "--porta", "7008", "--host", "192.0.2.77"),
+        erro_de(SERVIDOR, 1, "--porta", "0", "--host", "192.0.2.77"),
     )
 
 
@@ -115,13 +109,10 @@ def test_uma_porta_que_o_sistema_nao_da_diz_para_escolher_outra():
 
 @linux
 def test_um_disco_cheio_e_um_erro_mesmo_no_meio_da_linha(tmp_path):
-    com_falha = "o servidor parou: "
-    with open("/dev/full", "wb") as cheia:
-        erro = erro_de(SERVIDOR, 1, "--porta", "0", stdout=cheia)
-        assert erro == com_falha + do_sistema(errno.ENOSPC)
     with (tmp_path / "registro").open("wb") as registro:
         como = {"stdout": registro, "preexec_fn": limitar_o_arquivo_a(20)}
-        assert erro_de(SERVIDOR, 1, "--porta", "0", **como) == com_falha + do_sistema(errno.EFBIG)
+        erro = erro_de(SERVIDOR, 1, "--porta", "0", **como)
+    assert erro == f"o servidor parou: {do_sistema(errno.EFBIG)}"
 
 
 @unix
@@ -136,8 +127,9 @@ def test_um_pipe_fechado_no_meio_encerra_o_servidor_depois_do_eco(servidor_conti
 @AMBOS
 def test_a_ajuda_e_a_docstring_e_os_padroes_dela_sao_os_do_codigo(script, monkeypatch):
     ajuda = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")), clean=False)
-    processo = rodar(*PYTHON, script, "um", "dois", "-h")
-    assert (processo.returncode, processo.stdout, processo.stderr) == (0, ajuda.encode(), b"")
+    for pedido in ("-h", "--help"):
+        processo = rodar(*PYTHON, script, "um", "dois", pedido)
+        assert (processo.returncode, processo.stdout, processo.stderr) == (0, ajuda.encode(), b"")
     assert max(map(len, ajuda.splitlines())) <= 79
 
     modulo = importlib.util.spec_from_file_location(script.stem, script)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import subprocess
 
 import pytest
@@ -20,47 +19,30 @@ from conftest import (
 )
 
 
-@pytest.fixture
-def eco_que_guarda(parceiro):
-    """Um eco que guarda o que recebeu."""
-    recebido = []
-
-    def guardar(conn: socket.socket) -> None:
-        recebido.append(conn.recv(TAMANHO_DO_BLOCO))
-        conn.sendall(recebido[0])
-
-    return parceiro(guardar), recebido
+@pytest.mark.parametrize(
+    "argumentos",
+    [
+        ["com espaços e\nquebras\n"],
+        pytest.param([b"cru \xff\xfe\xc3"], marks=unix),
+        ["-"],
+        ["é" * 512],
+        ["--", "-k"],
+    ],
+)
+def test_o_argumento_sai_com_os_bytes_que_foram_digitados(servidor, argumentos):
+    cliente = rodar_cliente(*argumentos, porta=servidor.porta)
+    data = argumentos[-1] if isinstance(argumentos[-1], bytes) else argumentos[-1].encode()
+    assert (cliente.returncode, cliente.stdout) == (0, data)
 
 
 @pytest.mark.parametrize(
-    "argumento",
-    [
-        "com espaços e\nquebras\n",
-        pytest.param(b"cru \xff\xfe\xc3", marks=unix),
-        "-",
-        "é" * 512,
-    ],
+    "entrada", [b"x", b"linha\n", b"a\0b\xff\r\n\x1b[0m\0", bytes(range(256)) * 4]
 )
-def test_o_argumento_sai_com_os_bytes_que_foram_digitados(eco_que_guarda, argumento):
-    porta, recebido = eco_que_guarda
-    cliente = rodar_cliente(argumento, porta=porta)
-    data = argumento if isinstance(argumento, bytes) else argumento.encode()
-    assert (cliente.returncode, cliente.stdout) == (0, data)
-    assert recebido == [data]
-
-
-def test_uma_mensagem_que_comeca_com_traco_vem_depois_de_dois_tracos(eco_que_guarda):
-    porta, recebido = eco_que_guarda
-    assert rodar_cliente("--", "-k", porta=porta).returncode == 0
-    assert recebido == [b"-k"]
-
-
-@pytest.mark.parametrize("entrada", [b"linha\n", b"a\0b\xff\r\n\x1b[0m\0"])
-def test_a_entrada_sai_como_esta(eco_que_guarda, entrada):
-    porta, recebido = eco_que_guarda
-    cliente = rodar_cliente(porta=porta, input=entrada)
+def test_a_entrada_sai_como_esta(servidor, entrada):
+    cliente = rodar_cliente(porta=servidor.porta, input=entrada)
     assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, entrada, b"")
-    assert recebido == [entrada]
+    quantos = "1 byte" if len(entrada) == 1 else f"{len(entrada)} bytes"
+    assert f": {quantos}, " in servidor.linha()
 
 
 def test_a_entrada_e_lida_ate_o_fim_antes_de_conectar(abrir_cliente, ouvinte):

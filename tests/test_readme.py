@@ -30,29 +30,14 @@ README = (RAIZ / "README.md").read_text(encoding="utf-8")
 SCRIPTS = {"servidor": SERVIDOR, "cliente": CLIENTE}
 
 
-class Bloco(NamedTuple):
-    """Um bloco sh e, se vem logo depois dele, o bloco text com o que se deve ver."""
-
-    nome: str
-    comando: str
-    saida: str
-
-
-def ler_blocos() -> list[Bloco]:
-    cerca = re.compile(
-        r"^```sh\n(?P<comando>.*?)^```$(\n+^```text\n(?P<saida>.*?)^```$)?|^```\w*\n.*?^```$",
-        re.MULTILINE | re.DOTALL,
-    )
-    achados = [achado for achado in cerca.finditer(README) if achado["comando"]]
-    return [
-        Bloco(f"bloco {numero}", achado["comando"], achado["saida"])
-        for numero, achado in enumerate(achados, 1)
-    ]
-
-
-BLOCOS = ler_blocos()
+# Um bloco sh e, se vem logo depois dele, o bloco text com o que se deve ver.
+CERCA = re.compile(
+    r"^```sh\n(?P<comando>.*?)^```$(\n+^```text\n(?P<saida>.*?)^```$)?|^```\w*\n.*?^```$",
+    re.MULTILINE | re.DOTALL,
+)
+BLOCOS = [achado for achado in CERCA.finditer(README) if achado["comando"]]
 # Um bloco é o que roda estes testes: rodá-lo daqui não teria fim. Quem o roda é o .ci/run.
-[DOS_TESTES] = [bloco for bloco in BLOCOS if bloco.comando.endswith("-m pytest\n")]
+[DOS_TESTES] = [bloco for bloco in BLOCOS if bloco["comando"].endswith("-m pytest\n")]
 EXEMPLOS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -96,19 +81,17 @@ def pular_o_que_falta(comando: str, rede_propria: tuple[str, ...]) -> None:
 
 
 @unix
-@pytest.mark.parametrize(
-    "bloco", [bloco for bloco in BLOCOS if bloco != DOS_TESTES], ids=lambda bloco: bloco.nome
-)
+@pytest.mark.parametrize("bloco", [bloco for bloco in BLOCOS if bloco != DOS_TESTES])
 def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(
     bloco, abrir, copia_do_projeto, rede_propria
 ):
     """Em uma rede própria, quem roda os testes pode estar usando a porta 7007."""
-    pular_o_que_falta(bloco.comando, rede_propria)
+    pular_o_que_falta(bloco["comando"], rede_propria)
     antes = sorted(copia_do_projeto.rglob("*"))
     ambiente = {nome: valor for nome, valor in os.environ.items() if "proxy" not in nome.lower()}
     ambiente["PYTHONDONTWRITEBYTECODE"] = "1"
     como = {"cwd": copia_do_projeto, "env": ambiente, "stderr": subprocess.STDOUT}
-    comando = (*rede_propria, "sh", "-c", bloco.comando)
+    comando = (*rede_propria, "sh", "-c", bloco["comando"])
     processo = abrir(*comando, start_new_session=True, **como)
     try:
         # A saída só acaba quando acabam os processos que a têm; o grupo, quando acabam todos.
@@ -120,7 +103,7 @@ def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(
             os.killpg(processo.pid, signal.SIGKILL)
     assert sorted(copia_do_projeto.rglob("*")) == antes
     visto = re.sub(r"[ \r]+$", "", saida, flags=re.MULTILINE)
-    assert re.fullmatch(molde(bloco.saida), visto), visto
+    assert re.fullmatch(molde(bloco["saida"]), visto), visto
 
 
 def acabou(grupo: int) -> bool:
@@ -172,9 +155,9 @@ def test_o_exemplo_curto_e_a_conversa_inteira(abrir, rede_propria):
 
 
 def test_o_primeiro_bloco_e_um_comando_so_e_o_dos_testes_tambem():
-    assert all(bloco.comando.count("\n") == 1 for bloco in (BLOCOS[0], DOS_TESTES))
-    assert BLOCOS[0].comando.startswith("./servidor_socket.py ")
-    assert DOS_TESTES.comando.startswith("python3 -m venv .venv && ")
+    assert all(bloco["comando"].count("\n") == 1 for bloco in (BLOCOS[0], DOS_TESTES))
+    assert BLOCOS[0]["comando"].startswith("./servidor_socket.py ")
+    assert DOS_TESTES["comando"].startswith("python3 -m venv .venv && ")
 
 
 def test_o_readme_se_le_de_uma_vez():
