@@ -51,10 +51,10 @@ def test_quem_nao_encerra_espera_um_segundo_e_nao_e_uma_falha(servidor, faz, rel
 
 
 PASSO_A_PASSO = """\
-import runpy, select, sys, threading
+import runpy, sys, threading
 
 def passo(quadro, evento, _):
-    if evento == "line":
+    if evento == "line" and "prazo" in quadro.f_locals:
         threading.Event().wait(0.3)
     if quadro.f_code.co_name == "encerrar":
         return passo
@@ -68,5 +68,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_quem_roda_o_servidor_passo_a_passo_ve_o_fim_de_quem_ja_encerrou(abrir_servidor):
     """Em um depurador, uma linha por vez, o segundo passa antes do primeiro recv."""
     servidor = abrir_servidor(comando=(*PYTHON, "-c", PASSO_A_PASSO, SERVIDOR))
+    inicio = time.monotonic()
     assert eco(servidor.porta, b"oi") == b"oi"
     assert servidor.linha().endswith(": 2 bytes, 'oi', fim limpo")
+    assert time.monotonic() - inicio > ESPERA_PELO_FIM
