@@ -31,7 +31,7 @@ MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo limite acabou
 
 
 def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
-    """Devolve um socket conectado, que espera até `tempo_limite` segundos; se falha, OSError."""
+    """Devolve um socket conectado (`tempo_limite` em segundos); ou OSError, UnicodeError."""
     nome = host.encode("ascii" if host.isascii() else "idna")  # em ASCII, poupa carregar o idna
     falhas = []
     for familia, tipo, proto, _, addr in socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM):
@@ -47,7 +47,7 @@ def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
 
 
 def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> None:
-    """Conecta-se, envia a mensagem e escreve a resposta; se falha, OSError."""
+    """Conecta-se, envia a mensagem e escreve a resposta; ou OSError, UnicodeError."""
     with conectar(host, porta, tempo_limite) as client_socket:
         try:
             client_socket.sendall(mensagem)  # passo 7

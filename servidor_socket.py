@@ -28,7 +28,7 @@ DICAS = {
 
 
 def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
-    """Atende uma conexão, ou uma após a outra; devolve o status, 0 ou 1; se falha, OSError."""
+    """Atende uma conexão, ou uma após a outra; devolve o status; ou OSError, UnicodeError."""
     familia, tipo, proto, _, addr = socket.getaddrinfo(host, porta, type=socket.SOCK_STREAM)[0]
     with socket.socket(familia, tipo, proto) as serv_socket:  # passo 1
         if os.name == "posix":  # no Windows, deixaria outro programa tomar a porta em uso
