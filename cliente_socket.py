@@ -22,11 +22,8 @@ TERMINAL = sys.stdout.isatty()  # se a saída é um terminal, e não um arquivo 
 DECODIFICADOR = codecs.getincrementaldecoder("utf-8")("replace")  # guarda um caractere partido
 MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo limite acabou
     errno.ECONNREFUSED: "conexão recusada (o servidor está escutando nesse endereço?)",
-    errno.EWOULDBLOCK: "tempo limite esgotado (confira o endereço ou aumente --tempo-limite)",
-    errno.ENETUNREACH: "não há caminho até essa rede (confira o endereço e a conexão)",
-    errno.EHOSTUNREACH: "não há caminho até essa máquina (confira o endereço e a conexão)",
+    errno.EWOULDBLOCK: "tempo limite esgotado (confira o endereço, o firewall e --tempo-limite)",
     errno.EADDRNOTAVAIL: "ninguém se conecta a esse endereço (use o da máquina do servidor)",
-    errno.EINVAL: "endereço incompleto (um fe80:: pede a interface, como em fe80::1%eth0)",
 }
 
 
@@ -35,13 +32,16 @@ def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
     nome = host.encode("ascii" if host.isascii() else "idna")  # em ASCII, poupa carregar o idna
     falhas = []
     for familia, tipo, proto, _, addr in socket.getaddrinfo(nome, porta, type=socket.SOCK_STREAM):
-        client_socket = socket.socket(familia, tipo, proto)  # passo 5
-        client_socket.settimeout(tempo_limite)
-        codigo = client_socket.connect_ex(addr)  # passo 6
-        if codigo in (0, errno.ECONNRESET):  # conectou, e já veio um reset
-            return client_socket
-        client_socket.close()
-        motivo = MOTIVOS.get(codigo, errno.errorcode.get(codigo))
+        try:
+            client_socket = socket.socket(familia, tipo, proto)  # passo 5
+            client_socket.settimeout(tempo_limite)
+            codigo = client_socket.connect_ex(addr)  # passo 6
+            if codigo == 0:
+                return client_socket
+            client_socket.close()
+        except OSError as exc:  # um sistema sem IPv6 pode ter o nome de um endereço IPv6
+            codigo = exc.errno or 0
+        motivo = MOTIVOS.get(codigo, "confira o endereço, o firewall e a VPN")
         falhas.append(f"{addr[0]}: erro {codigo}, {motivo}")
     raise ConnectionError(f"não foi possível conectar à porta {porta}: {'; '.join(falhas)}")
 
@@ -49,23 +49,23 @@ def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
 def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> None:
     """Conecta-se, envia a mensagem e escreve a resposta; ou OSError, UnicodeError."""
     with conectar(host, porta, tempo_limite) as client_socket:
-        try:
-            client_socket.sendall(mensagem)  # passo 7
-        finally:  # se o envio falha, mostra mesmo assim o que o servidor disse antes
-            recebidos = receber(client_socket, tempo_limite)
-        if recebidos < len(mensagem):
-            raise ConnectionError(f"a resposta tem {recebidos} dos {len(mensagem)} bytes")
+        client_socket.sendall(mensagem)  # passo 7
+        recebidos = receber(client_socket, tempo_limite)
+    if recebidos < len(mensagem):
+        raise ConnectionError(f"a resposta tem {recebidos} dos {len(mensagem)} bytes")
 
 
 def receber(client_socket: socket.socket, tempo_limite: float) -> int:
     """Escreve a resposta conforme chega, e devolve quantos bytes vieram; se falha, OSError."""
     recebidos = 0
     ultimo = b"\n"
+    falta_o_fin = True
     try:
         while True:
             # Se nada chega, a lista é vazia, e vai o FIN; antes, um proxy o tomaria por um adeus.
-            if not select.select([client_socket], [], [], tempo_limite / 10)[0]:
+            if falta_o_fin and not select.select([client_socket], [], [], tempo_limite / 10)[0]:
                 client_socket.shutdown(socket.SHUT_WR)  # há quem só encerre depois dele (RFC 862)
+                falta_o_fin = False  # um Mac recusa o segundo
             data = client_socket.recv(TAMANHO_DO_BLOCO)  # passo 10
             if not data:
                 return recebidos
@@ -73,38 +73,41 @@ def receber(client_socket: socket.socket, tempo_limite: float) -> int:
             recebidos += len(data)
             ultimo = data[-1:]
     finally:
-        if ultimo != b"\n" and (TERMINAL or sys.stdout is not sys.__stdout__):
-            escrever(b"\n")
+        if ultimo != b"\n":
+            escrever(b"\n", so_a_pessoas=True)
 
 
 # Daqui para baixo, nada de rede: o que se lê, o que se mostra e a linha de comando.
-def ler_mensagem() -> bytes:
-    """Lê uma linha de uma pessoa; de um programa, tudo, ou até 1 byte além do bloco."""
-    if sys.stdin and sys.stdin.isatty():
-        print("Mensagem: ", end="", file=sys.stderr, flush=True)
-        if sys.__stdin__ is sys.stdin and os.isatty(0):  # e não a janela de um editor
-            sys.__stdin__.reconfigure(errors="surrogateescape")  # o que não é UTF-8 vai como está
-        linha = sys.stdin.readline()
-        if not linha.endswith("\n"):  # foi um Ctrl+D, que não muda de linha
-            print(file=sys.stderr)
-        return linha.rstrip("\n").encode(errors="surrogateescape")
+def ler_mensagem(argumentos: list[str]) -> bytes:
+    """Devolve os bytes do argumento, de uma pessoa ou de um programa; ou GetoptError, OSError."""
     mensagem = b""
-    while data := os.read(0, TAMANHO_DO_BLOCO + 1 - len(mensagem)):
-        mensagem += data
+    if argumentos:
+        mensagem = os.fsencode(argumentos[0])
+    elif sys.stdin and sys.stdin.isatty():  # uma pessoa
+        print("Mensagem: ", end="", file=sys.stderr, flush=True)
+        mensagem = sys.stdin.readline().rstrip("\n").encode(errors="surrogateescape")
+    elif sys.stdin is not sys.__stdin__:  # quem chamou o main pôs outra entrada no lugar
+        mensagem = sys.stdin.read().encode(errors="surrogateescape")
+    else:  # um arquivo ou um pipe: até o fim, ou até 1 byte além do bloco
+        while data := os.read(0, TAMANHO_DO_BLOCO + 1 - len(mensagem)):
+            mensagem += data
+    if not 1 <= len(mensagem) <= TAMANHO_DO_BLOCO:
+        raise getopt.GetoptError(f"a mensagem vai de 1 a 1024 bytes; lidos: {len(mensagem)}")
     return mensagem
 
 
-def escrever(data: bytes) -> None:
+def escrever(data: bytes, so_a_pessoas: bool = False) -> None:
     """Mostra texto a uma pessoa; a um programa, dá os bytes, sem buffer; se falha, OSError."""
-    if TERMINAL or sys.stdout is not sys.__stdout__:  # ou a janela de um editor ou caderno
+    uma_pessoa_le = TERMINAL or sys.stdout is not sys.__stdout__  # a janela de um editor
+    if uma_pessoa_le:
         print(DECODIFICADOR.decode(data), end="", flush=True)
-    else:
+    elif not so_a_pessoas:
         while data:
             data = data[os.write(1, data) :]
 
 
-def ler_argumentos() -> tuple[str, int, float, bytes]:
-    """Devolve host, porta, tempo limite em segundos e mensagem em bytes; ou GetoptError."""
+def ler_argumentos() -> tuple[str, int, float, list[str]]:
+    """Devolve host, porta, tempo limite em segundos e o que não é opção; ou GetoptError."""
     longas = ["host=", "porta=", "tempo-limite=", "help"]
     opcoes, resto = getopt.gnu_getopt(sys.argv[1:], "h", longas)
     valores = {"--host": "127.0.0.1", "--porta": "7007", "--tempo-limite": "10", **dict(opcoes)}
@@ -112,37 +115,34 @@ def ler_argumentos() -> tuple[str, int, float, bytes]:
         escrever(__doc__.encode())
         sys.exit(0)
     if len(resto) > 1:
-        raise getopt.GetoptError(f"várias mensagens, {resto!r}: com espaços, use aspas duplas")
-    porta = valores["--porta"]
+        raise getopt.GetoptError(f"várias mensagens, {resto!r}: use aspas, ou -- nas opções")
+    porta, limite = valores["--porta"], valores["--tempo-limite"]
     if not (porta.isdecimal() and len(porta) <= 5 and 1 <= int(porta) <= 65535):
         raise getopt.GetoptError(f"--porta {porta!r}: use um número inteiro de 1 a 65535")
-    limite = valores["--tempo-limite"]
     if not (limite.replace(".", "", 1).isdecimal() and 0 < float(limite) <= 86400):
         raise getopt.GetoptError(f"--tempo-limite {limite!r}: use um número até 86400, como 0.5")
-    mensagem = os.fsencode(resto[0]) if resto else ler_mensagem()
-    if not 1 <= len(mensagem) <= TAMANHO_DO_BLOCO:
-        raise getopt.GetoptError(f"a mensagem vai de 1 a 1024 bytes; lidos: {len(mensagem)}")
-    return valores["--host"], int(porta), float(limite), mensagem
+    return valores["--host"], int(porta), float(limite), resto
 
 
 def main() -> int:
     """Lê os argumentos e roda o cliente; conta em uma linha o que falhou; devolve o status."""
     if os.getpid() != 1 and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C mata na hora, e o shell sabe disso
+    host = ""
     try:
-        conversar(*ler_argumentos())
+        host, porta, tempo_limite, argumentos = ler_argumentos()
+        conversar(host, porta, tempo_limite, ler_mensagem(argumentos))
         return 0
     except KeyboardInterrupt:  # só no processo 1, a quem a ação padrão do sinal não chega
         return 130
     except getopt.GetoptError as exc:
         erro, status = f"uso incorreto: {exc} (veja --help)", 2
-    except socket.gaierror as exc:
-        erro, status = f"não foi possível encontrar o host (confira --host): {exc}", 1
     except socket.timeout:
-        erro, status = "a conversa falhou: tempo limite esgotado", 1
-    except (OSError, UnicodeError) as exc:
-        erro, status = f"a conversa falhou: {exc}", 1
-    print(f"{os.path.basename(sys.argv[0])}: erro: {erro}", file=sys.stderr)
+        erro, status = f"a conversa com {host!r} falhou: tempo limite esgotado", 1
+    except (OSError, UnicodeError) as exc:  # o nome que não existe é um OSError
+        erro, status = f"a conversa com {host!r} falhou: {exc}", 1
+    if sys.stderr:  # sem ele, o print escreveria na saída
+        print(f"{os.path.basename(sys.argv[0])}: erro: {erro}", file=sys.stderr)
     return status
 
 

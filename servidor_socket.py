@@ -42,12 +42,10 @@ def servir(host: str, porta: int, tempo_limite: float, continuo: bool) -> int:
                 conn, cliente = serv_socket.accept()  # passo 4
             except ConnectionError:
                 continue  # quem estava na fila desistiu (no Linux, quem avisa é o recv)
-            quem = f"{endereco(cliente) if cliente else 'cliente que já saiu'}: "
-            if TERMINAL or sys.stdout is not sys.__stdout__:
-                escrever(quem)  # uma pessoa vê a conexão assim que ela é aceita
-                quem = ""
+            quem = endereco(cliente) if cliente else "cliente que já saiu"
+            escrever(f"{quem}: conexão aceita\n", so_a_pessoas=True)
             relato, status = atender(conn, tempo_limite)
-            escrever(f"{quem}{relato}\n")
+            escrever(f"{quem}: {relato}\n")
             if not continuo:
                 return status
 
@@ -67,8 +65,7 @@ def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
         fim, status = f"conexão perdida ({exc})", 1
     conn.close()  # passo 11
     # O repr (!r) escapa a quebra que forjaria uma linha; um byte que não é UTF-8 vira \udcff.
-    tamanho = "1 byte" if len(data) == 1 else f"{len(data)} bytes"
-    return f"{tamanho}, {data.decode(errors='surrogateescape')!r}, {fim}", status
+    return f"bytes lidos: {len(data)}, {data.decode(errors='surrogateescape')!r}, {fim}", status
 
 
 def encerrar(conn: socket.socket) -> str:
@@ -83,7 +80,7 @@ def encerrar(conn: socket.socket) -> str:
         while data := conn.recv(TAMANHO_DO_BLOCO):
             descartados += len(data)
             if time.monotonic() > prazo:
-                raise socket.timeout  # só depois de um recv: um depurador pode passar do prazo
+                raise socket.timeout  # quem não para de enviar também não encerrou
     except socket.timeout:
         fim = f"o cliente não encerrou em {ESPERA_PELO_FIM:g} s"
     return f"bytes descartados: {descartados}, {fim}" if descartados else fim
@@ -96,13 +93,14 @@ def endereco(addr: tuple[str, int]) -> str:
 
 
 # Daqui para baixo, nada de rede: o que se mostra e a linha de comando.
-def escrever(texto: str) -> None:
+def escrever(texto: str, so_a_pessoas: bool = False) -> None:
     """Mostra o texto a uma pessoa; a um programa, dá os bytes, sem buffer; se falha, OSError."""
-    if TERMINAL or sys.stdout is not sys.__stdout__:  # ou a janela de um editor ou caderno
+    uma_pessoa_le = TERMINAL or sys.stdout is not sys.__stdout__  # a janela de um editor
+    if uma_pessoa_le:
         codificacao = sys.stdout.encoding or "utf-8"  # o io.StringIO não tem nenhuma
         texto = texto.encode(codificacao, "backslashreplace").decode(codificacao)
         print(texto, end="", flush=True)
-    else:
+    elif not so_a_pessoas:
         data = texto.encode()
         while data:
             data = data[os.write(1, data) :]
@@ -117,11 +115,10 @@ def ler_argumentos() -> tuple[str, int, float, bool]:
         escrever(__doc__)
         sys.exit(0)
     if resto:
-        raise getopt.GetoptError(f"argumento inesperado: {resto[0]!r}")
-    porta = valores["--porta"]
+        raise getopt.GetoptError(f"argumento inesperado, {resto[0]!r}: cada opção começa com --")
+    porta, limite = valores["--porta"], valores["--tempo-limite"]
     if not (porta.isdecimal() and len(porta) <= 5 and int(porta) <= 65535):
         raise getopt.GetoptError(f"--porta {porta!r}: use um número inteiro de 0 a 65535")
-    limite = valores["--tempo-limite"]
     if not (limite.replace(".", "", 1).isdecimal() and 0 < float(limite) <= 86400):
         raise getopt.GetoptError(f"--tempo-limite {limite!r}: use um número até 86400, como 0.5")
     continuo = "-k" in valores or "--continuo" in valores
@@ -132,17 +129,20 @@ def main() -> int:
     """Lê os argumentos e roda o servidor; conta em uma linha o que falhou; devolve o status."""
     if os.getpid() != 1 and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C mata na hora, e o shell sabe disso
+    host = ""
     try:
-        return servir(*ler_argumentos())
+        host, porta, tempo_limite, continuo = ler_argumentos()
+        return servir(host, porta, tempo_limite, continuo)
     except KeyboardInterrupt:  # só no processo 1, a quem a ação padrão do sinal não chega
         return 130
     except getopt.GetoptError as exc:
         erro, status = f"uso incorreto: {exc} (veja --help)", 2
     except (socket.gaierror, UnicodeError) as exc:  # UnicodeError: nome de host impossível
-        erro, status = f"não foi possível encontrar o host (confira --host): {exc}", 1
+        erro, status = f"não foi possível encontrar o host {host!r} (confira --host): {exc}", 1
     except OSError as exc:
         erro, status = f"o servidor parou: {exc}{DICAS.get(exc.errno or 0, '')}", 1
-    print(f"{os.path.basename(sys.argv[0])}: erro: {erro}", file=sys.stderr)
+    if sys.stderr:  # sem ele, o print escreveria na saída
+        print(f"{os.path.basename(sys.argv[0])}: erro: {erro}", file=sys.stderr)
     return status
 
 

@@ -1,10 +1,6 @@
 """O que os testes têm em comum: os dois scripts como processos, e quem fala com eles.
 
-Espera-se pelo que um processo escreve ou pelo que um socket recebe. Cada arquivo guarda uma
-parte: a conversa que dá certo em test_conversa; a entrada em test_mensagem, a saída em
-test_resposta, e as pessoas em test_terminal, test_editor e test_sinais; quem fica no meio em
-test_caminho; o que dá errado em test_erros, test_enderecos, test_clientes_dificeis e
-test_encerramento; o projeto em si em test_projeto e test_readme.
+Espera-se pelo que um processo escreve ou pelo que um socket recebe.
 """
 
 import concurrent.futures
@@ -24,12 +20,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from terminal import Terminal
 
 if os.name == "posix":
-    import fcntl
-    import pty
     import resource
-    import termios
 
 RAIZ = Path(__file__).resolve().parent.parent
 SERVIDOR = RAIZ / "servidor_socket.py"
@@ -82,16 +76,7 @@ def tem_ipv6() -> bool:
     return True
 
 
-# Com -D, o filho do teste, que morre com ele, é o script; o strace acaba quando o script acaba.
-STRACE = ("strace", "-D", "-qq", "-o", os.devnull)
 precisa_de_ipv6 = pytest.mark.skipif(not tem_ipv6(), reason="esta máquina não tem IPv6")
-
-
-def como_o_sistema_recebe(comando: tuple) -> list:
-    """O comando em UTF-8, mesmo que a máquina use outra codificação; no Windows, em texto."""
-    if os.name == "nt":
-        return [os.fspath(parte) for parte in comando]
-    return [parte if isinstance(parte, bytes) else os.fspath(parte).encode() for parte in comando]
 
 
 SAIDAS = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -101,8 +86,7 @@ class Processo(subprocess.Popen):
     """Um script em execução; com a entrada vazia, se nada se diz."""
 
     def __init__(self, *comando, **opcoes) -> None:
-        pontas = {"stdin": subprocess.DEVNULL, **SAIDAS}
-        super().__init__(como_o_sistema_recebe(comando), **{**pontas, **opcoes})
+        super().__init__(comando, **{"stdin": subprocess.DEVNULL, **SAIDAS, **opcoes})
 
     def linha(self) -> str:
         """Espera a próxima linha da saída."""
@@ -135,62 +119,7 @@ class Servidor(Processo):
     def ainda_atende(self) -> None:
         """Falha se a próxima conexão não recebe o eco inteiro e um fim limpo."""
         assert eco(self.porta, b"mais um") == b"mais um"
-        assert self.linha().endswith(": 7 bytes, 'mais um', fim limpo")
-
-
-class Terminal:
-    """Um pseudoterminal: o que a pessoa vê e o que ela digita."""
-
-    def __init__(self) -> None:
-        if os.name != "posix":
-            pytest.skip("o pseudoterminal é de um Unix")
-        self.pessoa, self.programa = pty.openpty()
-        self.visto = b""
-
-    def pontas(self) -> dict:
-        """As opções com que um processo nasce neste terminal."""
-        pontas = dict.fromkeys(("stdin", "stdout", "stderr"), self.programa)
-        return {**pontas, "preexec_fn": self._tomar}
-
-    def _tomar(self) -> None:
-        """No processo filho: o terminal passa a ser o dele, e o Ctrl+C chega a ele e o mata."""
-        os.setsid()
-        fcntl.ioctl(self.programa, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    def ler(self) -> bytes:
-        try:
-            return os.read(self.pessoa, 65536)
-        except OSError:  # é assim que um pseudoterminal conta que o outro lado fechou
-            return b""
-
-    def esperar(self, texto: str) -> None:
-        """Lê a tela até que o texto apareça nela."""
-        while texto.encode() not in self.visto:
-            pedaco = self.ler()
-            assert pedaco, f"a tela acabou antes de {texto!r}: {self.visto!r}"
-            self.visto += pedaco
-
-    def porta(self) -> int:
-        """Espera que o servidor escute, e lê na tela a porta dele."""
-        self.esperar("encerra)\r\n")
-        return int(re.search(rb":(\d+) ", self.visto)[1])
-
-    def tela(self) -> str:
-        """Fecha o lado do programa e lê tudo o que ele mostrou."""
-        os.close(self.programa)
-        self.programa = -1
-        while pedaco := self.ler():
-            self.visto += pedaco
-        return self.visto.decode()
-
-    def digitar(self, teclas: bytes) -> None:
-        os.write(self.pessoa, teclas)
-
-    def close(self) -> None:
-        for descritor in (self.pessoa, self.programa):
-            with contextlib.suppress(OSError):
-                os.close(descritor)
+        assert self.linha().endswith(": bytes lidos: 7, 'mais um', fim limpo")
 
 
 def receber_tudo(conn: socket.socket) -> bytes:
@@ -204,6 +133,16 @@ def eco(porta: int, mensagem: bytes) -> bytes:
         client_socket.sendall(mensagem)
         client_socket.shutdown(socket.SHUT_WR)
         return receber_tudo(client_socket)
+
+
+def responder(resposta: bytes) -> Callable[[socket.socket], None]:
+    """O que um parceiro faz: lê um bloco, seja qual for, e envia a resposta."""
+
+    def ler_e_enviar(conn: socket.socket) -> None:
+        assert conn.recv(TAMANHO_DO_BLOCO)
+        conn.sendall(resposta)
+
+    return ler_e_enviar
 
 
 def resetar(conn: socket.socket) -> None:
@@ -221,7 +160,7 @@ def esperar_ate(condicao: Callable[[], object]) -> None:
 def rodar(*comando, **opcoes) -> subprocess.CompletedProcess:
     """Roda o comando até o fim; com a entrada vazia, se nada se diz."""
     entrada = {} if "input" in opcoes else {"stdin": subprocess.DEVNULL}
-    return subprocess.run(como_o_sistema_recebe(comando), **{**entrada, **SAIDAS, **opcoes})
+    return subprocess.run(comando, **{**entrada, **SAIDAS, **opcoes})
 
 
 def rodar_cliente(
@@ -245,14 +184,25 @@ def uma_linha_de_erro(stderr: "bytes | str", script: Path) -> str:
 
 
 def erro_do_cliente(cliente: subprocess.CompletedProcess, saida: bytes = b"") -> str:
-    """A linha de erro de um cliente que terminou com status 1, depois de escrever `saida`."""
+    """O que falhou, por um cliente que terminou com status 1, depois de escrever `saida`."""
     assert (cliente.returncode, cliente.stdout or b"") == (1, saida), cliente.stderr
-    return uma_linha_de_erro(cliente.stderr, CLIENTE)
+    erro = uma_linha_de_erro(cliente.stderr, CLIENTE)
+    com_quem, _, falha = erro.partition(" falhou: ")
+    assert com_quem.startswith("a conversa com '"), erro
+    return falha
 
 
 def do_sistema(codigo: int) -> str:
     """O texto com que o Python mostra este errno."""
     return f"[Errno {codigo}] {os.strerror(codigo)}"
+
+
+def copiar(script: Path, pasta: Path) -> Path:
+    """O script em outra pasta, com o chmod 744 que uma cópia pode ter perdido."""
+    pasta.mkdir(exist_ok=True)
+    copia = Path(shutil.copy(script, pasta))
+    copia.chmod(0o744)
+    return copia
 
 
 def limitar_o_arquivo_a(quantos: int) -> Callable[[], None]:
@@ -353,14 +303,21 @@ def porta_sem_ninguem() -> Iterator[int]:
 
 
 @pytest.fixture
+def strace() -> Callable[[str], tuple]:
+    """strace(injeção): o começo de um comando em que o núcleo faz o que ela diz."""
+    # Com -D, o filho do teste, que morre com ele, é o script; o strace acaba quando ele acaba.
+    comando = ("strace", "-D", "-qq", "-o", os.devnull)
+    if not pode_rodar(*comando):
+        pytest.skip("não há strace aqui, ou o sistema não o deixa trabalhar")
+
+    def comeco(injecao: str) -> tuple[str, ...]:
+        chamada = injecao.partition(":")[0]
+        return (*comando, "-e", f"trace={chamada}", "-e", f"inject={injecao}")
+
+    return comeco
+
+
+@pytest.fixture
 def terminal() -> Iterator[Terminal]:
     with contextlib.closing(Terminal()) as terminal:
         yield terminal
-
-
-@pytest.fixture(scope="session")
-def rede_propria() -> tuple[str, ...]:
-    """O começo de um comando que roda em uma rede só dele, se o Linux deixa; senão, ()."""
-    comando = ("unshare", "--user", "--map-root-user", "--net")
-    comando += ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
-    return comando if pode_rodar(*comando) else ()

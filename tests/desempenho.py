@@ -1,9 +1,7 @@
 """Compara o par com outros servidores e clientes: .venv/bin/python tests/desempenho.py
 
 Cada medida se repete em rodadas intercaladas, e vale a mediana: o que atrapalha uma rodada
-atrapalha a de todos. O que se viu com os Pythons 3.10, 3.11 e 3.13, em 2 núcleos: tantas conexões
-por segundo quanto o socketserver (razão de 1,00 a 1,01), e um cliente que leva de 1,28 a 1,32 vez
-o tempo de um de seis linhas.
+atrapalha a de todos.
 """
 
 import statistics
@@ -41,10 +39,9 @@ client_socket.sendall(str.encode(sys.argv[3]))
 print(client_socket.recv(1024).decode())
 client_socket.close()
 """
-NOSSO, REFERENCIA, SEIS_LINHAS = "servidor_socket.py -k", "socketserver", "seis linhas"
 SERVIDORES = {
-    NOSSO: (str(SERVIDOR), "-k", "--porta", "0"),
-    REFERENCIA: ("-c", COM_SOCKETSERVER),
+    "servidor_socket.py -k": (str(SERVIDOR), "-k", "--porta", "0"),
+    "socketserver": ("-c", COM_SOCKETSERVER),
 }
 
 
@@ -72,8 +69,9 @@ def milissegundos(comando: list) -> float:
     return (time.perf_counter() - inicio) * 1000
 
 
-def comparar(unidade: str, medir: Callable, casos: dict, referencia: str) -> None:
-    """Mede cada caso uma vez por rodada; escreve a mediana e a da razão à referência."""
+def comparar(unidade: str, medir: Callable, casos: dict) -> None:
+    """Mede cada caso uma vez por rodada; escreve a mediana, e a da razão ao último."""
+    referencia = list(casos)[-1]
     rodadas = [{nome: medir(caso) for nome, caso in casos.items()} for _ in range(RODADAS)]
     for nome in casos:
         mediana = statistics.median(rodada[nome] for rodada in rodadas)
@@ -84,13 +82,13 @@ def comparar(unidade: str, medir: Callable, casos: dict, referencia: str) -> Non
 def main() -> None:
     with ExitStack() as pilha:
         portas = {nome: iniciar(comando, pilha) for nome, comando in SERVIDORES.items()}
-        comparar("conexões por segundo", conexoes_por_segundo, portas, REFERENCIA)
-        fim = ["--porta", str(portas[NOSSO]), "oi"]
+        comparar("conexões por segundo", conexoes_por_segundo, portas)
+        fim = ["--porta", str(portas["servidor_socket.py -k"]), "oi"]
         clientes = {
             "cliente_socket.py": [sys.executable, str(CLIENTE), *fim],
-            SEIS_LINHAS: [sys.executable, "-c", CLIENTE_DE_SEIS_LINHAS, *fim],
+            "seis linhas": [sys.executable, "-c", CLIENTE_DE_SEIS_LINHAS, *fim],
         }
-        comparar("ms por processo", milissegundos, clientes, SEIS_LINHAS)
+        comparar("ms por processo", milissegundos, clientes)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import select
 import socket
+import subprocess
 import time
 
 import pytest
@@ -21,12 +23,6 @@ def test_quem_envia_mais_de_1024_bytes_recebe_o_primeiro_bloco_e_um_fim_limpo(se
     assert servidor.wait() == 0
 
 
-def test_o_fim_vem_limpo_cem_vezes_seguidas_com_bytes_sobrando(servidor_continuo):
-    for _ in range(100):
-        assert eco(servidor_continuo.porta, b"x" * 3000) == b"x" * TAMANHO_DO_BLOCO
-        assert servidor_continuo.linha().endswith(", bytes descartados: 1976, fim limpo")
-
-
 def calar(conn: socket.socket) -> None:
     conn.sendall(b"oi")
     assert receber_tudo(conn) == b"oi"
@@ -39,7 +35,8 @@ def despejar(conn: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("faz", "relato"), [(calar, "2 bytes, 'oi'"), (despejar, r".*, bytes descartados: \d+")]
+    ("faz", "relato"),
+    [(calar, "bytes lidos: 2, 'oi'"), (despejar, r".*, bytes descartados: \d+")],
 )
 def test_quem_nao_encerra_espera_um_segundo_e_nao_e_uma_falha(servidor, faz, relato):
     inicio = time.monotonic()
@@ -50,25 +47,18 @@ def test_quem_nao_encerra_espera_um_segundo_e_nao_e_uma_falha(servidor, faz, rel
     assert (servidor.wait(), servidor.erros()) == (0, "")
 
 
-PASSO_A_PASSO = """\
-import runpy, sys, threading
-
-def passo(quadro, evento, _):
-    if evento == "line" and "prazo" in quadro.f_locals:
-        threading.Event().wait(0.3)
-    if quadro.f_code.co_name == "encerrar":
-        return passo
-
-sys.argv = sys.argv[1:]
-sys.settrace(passo)
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-def test_quem_roda_o_servidor_passo_a_passo_ve_o_fim_de_quem_ja_encerrou(abrir_servidor):
-    """Em um depurador, uma linha por vez, o segundo passa antes do primeiro recv."""
-    servidor = abrir_servidor(comando=(*PYTHON, "-c", PASSO_A_PASSO, SERVIDOR))
-    inicio = time.monotonic()
-    assert eco(servidor.porta, b"oi") == b"oi"
-    assert servidor.linha().endswith(": 2 bytes, 'oi', fim limpo")
-    assert time.monotonic() - inicio > ESPERA_PELO_FIM
+def test_quem_roda_o_servidor_passo_a_passo_ve_o_fim_de_quem_ja_encerrou(abrir):
+    """No pdb, o segundo do servidor passa antes do primeiro recv que espera pelo fim."""
+    codigo = SERVIDOR.read_text(encoding="utf-8").splitlines()
+    [laco] = [n for n, linha in enumerate(codigo, 1) if "while data := conn.recv(" in linha]
+    comando = (*PYTHON, "-m", "pdb", "-c", f"break {laco}", "-c", "continue", SERVIDOR)
+    depurador = abrir(*comando, "--porta", "0", stdin=subprocess.PIPE)
+    while "Escutando em " not in (linha := depurador.linha()):
+        pass
+    assert eco(int(re.search(r":(\d+) ", linha)[1]), b"oi") == b"oi"
+    while not depurador.linha().startswith("-> while data"):
+        pass
+    assert not select.select([depurador.stdout], [], [], ESPERA_PELO_FIM * 1.1)[0]
+    depurador.stdin.write(b"continue\nquit\n")
+    depurador.stdin.close()
+    assert ": bytes lidos: 2, 'oi', fim limpo\n" in depurador.resto()
