@@ -92,7 +92,7 @@ class Processo(subprocess.Popen):
         """Espera a próxima linha da saída."""
         linha = self.stdout.readline().decode()
         assert linha.endswith("\n"), f"a saída acabou antes da linha: {linha!r} {self.erros()!r}"
-        return linha[:-1]
+        return linha.rstrip("\r\n")
 
     def resto(self) -> str:
         """Lê a saída até o fim."""

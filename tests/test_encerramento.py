@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import FOLGA, PYTHON, SERVIDOR, TAMANHO_DO_BLOCO, eco, receber_tudo
+from conftest import FOLGA, PYTHON, RAIZ, SERVIDOR, TAMANHO_DO_BLOCO, eco, receber_tudo
 
 ESPERA_PELO_FIM = 1.0  # segundos
 
@@ -51,14 +51,15 @@ def test_quem_roda_o_servidor_passo_a_passo_ve_o_fim_de_quem_ja_encerrou(abrir):
     """No pdb, o segundo do servidor passa antes do primeiro recv que espera pelo fim."""
     codigo = SERVIDOR.read_text(encoding="utf-8").splitlines()
     [laco] = [n for n, linha in enumerate(codigo, 1) if "while data := conn.recv(" in linha]
-    comando = (*PYTHON, "-m", "pdb", "-c", f"break {laco}", "-c", "continue", SERVIDOR)
-    depurador = abrir(*comando, "--porta", "0", stdin=subprocess.PIPE)
+    programa = "import pdb, servidor_socket; pdb.run('servidor_socket.main()')"
+    comando = (*PYTHON, "-B", "-c", programa, "--porta", "0")
+    depurador = abrir(*comando, cwd=RAIZ, stdin=subprocess.PIPE)
+    depurador.stdin.write(f"break servidor_socket:{laco}\ncontinue\n".encode())
+    depurador.stdin.flush()
     while "Escutando em " not in (linha := depurador.linha()):
         pass
     assert eco(int(re.search(r":(\d+) ", linha)[1]), b"oi") == b"oi"
     while not depurador.linha().startswith("-> while data"):
         pass
     assert not select.select([depurador.stdout], [], [], ESPERA_PELO_FIM * 1.1)[0]
-    depurador.stdin.write(b"continue\nquit\n")
-    depurador.stdin.close()
-    assert ": bytes lidos: 2, 'oi', fim limpo\n" in depurador.resto()
+    assert b": bytes lidos: 2, 'oi', fim limpo" in depurador.communicate(b"continue\n")[0]

@@ -109,7 +109,6 @@ def pular_o_que_falta(comando: str, rede_propria: tuple[str, ...]) -> None:
 def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(
     comando, saida, abrir, copia_do_projeto, rede_propria
 ):
-    """Em uma rede própria, quem roda os testes pode estar usando a porta 7007."""
     pular_o_que_falta(comando, rede_propria)
     antes = sorted(copia_do_projeto.rglob("*"))
     como = {"cwd": copia_do_projeto, "env": como_quem_le(), "stderr": subprocess.STDOUT}
