@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import FOLGA, PYTHON, RAIZ, SERVIDOR, TAMANHO_DO_BLOCO, eco, receber_tudo
+from conftest import FOLGA, PYTHON, RAIZ, SERVIDOR, TAMANHO_DO_BLOCO, eco, receber_tudo, unix
 
 ESPERA_PELO_FIM = 1.0  # segundos
 
@@ -47,6 +47,7 @@ def test_quem_nao_encerra_espera_um_segundo_e_nao_e_uma_falha(servidor, faz, rel
     assert (servidor.wait(), servidor.erros()) == (0, "")
 
 
+@unix
 def test_quem_roda_o_servidor_passo_a_passo_ve_o_fim_de_quem_ja_encerrou(abrir):
     """No pdb, o segundo do servidor passa antes do primeiro recv que espera pelo fim."""
     codigo = SERVIDOR.read_text(encoding="utf-8").splitlines()
