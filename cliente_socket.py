@@ -83,7 +83,7 @@ def ler_mensagem(argumentos: list[str]) -> bytes:
     mensagem = b""
     if argumentos:
         mensagem = os.fsencode(argumentos[0])
-    elif sys.stdin and sys.stdin.isatty():  # uma pessoa
+    elif sys.stderr and sys.stdin and sys.stdin.isatty():  # uma pessoa, que vê a pergunta
         print("Mensagem: ", end="", file=sys.stderr, flush=True)
         mensagem = sys.stdin.readline().rstrip("\n").encode(errors="surrogateescape")
     elif sys.stdin is not sys.__stdin__:  # quem chamou o main pôs outra entrada no lugar

@@ -97,7 +97,7 @@ def escrever(texto: str, so_a_pessoas: bool = False) -> None:
     """Mostra o texto a uma pessoa; a um programa, dá os bytes, sem buffer; se falha, OSError."""
     uma_pessoa_le = TERMINAL or sys.stdout is not sys.__stdout__  # a janela de um editor
     if uma_pessoa_le:
-        codificacao = sys.stdout.encoding or "utf-8"  # o io.StringIO não tem nenhuma
+        codificacao = getattr(sys.stdout, "encoding", None) or "utf-8"  # há quem não tenha
         texto = texto.encode(codificacao, "backslashreplace").decode(codificacao)
         print(texto, end="", flush=True)
     elif not so_a_pessoas:

@@ -239,8 +239,8 @@ def abrir_servidor(abrir) -> Callable:
 def abrir_cliente(abrir) -> Callable:
     """abrir_cliente(porta, ...): o cliente, que continua enquanto o teste faz outra coisa."""
 
-    def abrir_um(porta: int, *argumentos: str, **opcoes) -> Processo:
-        return abrir(*PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
+    def abrir_um(porta: int, *argumentos: str, inicio: tuple = (), **opcoes) -> Processo:
+        return abrir(*inicio, *PYTHON, CLIENTE, "--porta", str(porta), *argumentos, **opcoes)
 
     return abrir_um
 

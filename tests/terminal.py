@@ -57,7 +57,7 @@ class Terminal:
         self.programa = -1
         while pedaco := self.ler():
             self.visto += pedaco
-        return self.visto.decode()
+        return self.visto.decode(errors="replace")
 
     def digitar(self, teclas: bytes) -> None:
         os.write(self.pessoa, teclas)

@@ -8,7 +8,6 @@ import select
 import socket
 import time
 
-import pytest
 from conftest import (
     PRAZO,
     TAMANHO_DO_BLOCO,
@@ -32,34 +31,22 @@ def test_um_rele_que_acaba_no_primeiro_fim_entrega_a_resposta(parceiro, servidor
     assert servidor.linha().endswith(": bytes lidos: 4, 'olá', fim limpo")
 
 
-DECIMO = 1.2  # segundos
-LIMITE = ("--tempo-limite", "12")
-
-
-def ler_ate_o_fim_e_so_entao_responder(conn: socket.socket) -> None:
-    assert receber_tudo(conn) == b"oi"
-    conn.sendall(b"oi")
-
-
-def devolver_tudo_ate_o_fim(conn: socket.socket) -> None:
-    """É o eco da RFC 862."""
-    while data := conn.recv(TAMANHO_DO_BLOCO):
-        conn.sendall(data)
-
-
-@pytest.mark.parametrize("faz", [ler_ate_o_fim_e_so_entao_responder, devolver_tudo_ate_o_fim])
-def test_quem_espera_pelo_fim_da_mensagem_o_recebe_depois_de_um_decimo_do_limite(parceiro, faz):
+def test_o_eco_da_rfc_862_recebe_o_fim_que_espera_em_um_decimo_do_limite(parceiro):
+    decimo = 1.2  # segundos
     espera = []
 
-    def cronometrar(conn: socket.socket) -> None:
-        conn.recv(1, socket.MSG_PEEK)  # a mensagem chegou, e ninguém a leu ainda
+    def ecoar_ate_o_fim(conn: socket.socket) -> None:
+        data = conn.recv(TAMANHO_DO_BLOCO)
         inicio = time.monotonic()
-        faz(conn)
+        while data:
+            conn.sendall(data)
+            data = conn.recv(TAMANHO_DO_BLOCO)
         espera.append(time.monotonic() - inicio)
 
-    cliente = rodar_cliente("oi", *LIMITE, porta=parceiro(cronometrar))
+    porta = parceiro(ecoar_ate_o_fim)
+    cliente = rodar_cliente("oi", "--tempo-limite", f"{decimo * 10}", porta=porta)
     assert (cliente.returncode, cliente.stdout, cliente.stderr) == (0, b"oi", b"")
-    assert 0.5 * DECIMO < espera[0] < 1.9 * DECIMO
+    assert 0.5 * decimo < espera[0] < 1.9 * decimo
 
 
 def test_o_fim_vai_uma_vez_so_por_mais_que_a_resposta_pause(parceiro, strace):

@@ -120,14 +120,14 @@ def test_uma_conexao_que_nao_se_completa_termina_no_limite():
     assert 0.2 < time.monotonic() - inicio < 0.2 + FOLGA
 
 
-@pytest.mark.parametrize("host", ["a..b", " 127.0.0.1", "nó\nde\x1bteste"])
+@pytest.mark.parametrize("host", ["a..b", " 127.0.0.1", "é" * 70])
 def test_um_host_que_nao_existe_aparece_entre_aspas_no_erro_dos_dois_scripts(host):
     servidor = rodar(*PYTHON, SERVIDOR, "--host", host)
     erro = f"não foi possível encontrar o host {host!r} (confira --host): "
     assert uma_linha_de_erro(servidor.stderr, SERVIDOR).startswith(erro)
     assert (servidor.returncode, servidor.stdout) == (1, b"")
     cliente = rodar_cliente("oi", "--host", host, porta=7007)
-    assert f": a conversa com {host!r} falhou: [Errno " in cliente.stderr.decode()
+    assert f": a conversa com {host!r} falhou: " in cliente.stderr.decode()
     assert erro_do_cliente(cliente)
 
 

@@ -2,7 +2,7 @@
 
 A do IDLE diz que é um terminal, e não tem buffer nem fileno; a do Thonny fica até no lugar do
 sys.__stdin__; a de um caderno diz que não é um terminal. Quem corrige exercícios importa o
-script, troca a entrada e a saída por um io.StringIO, que nem codificação tem, e chama o main.
+script, troca a entrada e a saída por objetos que nem codificação têm, e chama o main.
 """
 
 import re
@@ -21,10 +21,11 @@ from conftest import (
 
 # O que se vê na janela vai ao stderr do processo; na saída dele, nada deve aparecer.
 NA_JANELA = """\
-import io, runpy, sys
+import runpy, sys
 
-class Janela(io.TextIOBase):
-    encoding = None if sys.argv[1] == "corretor" else "utf-8"
+class Janela:
+    if sys.argv[1] != "corretor":
+        encoding = "utf-8"
     vista = open(2, "w", encoding="utf-8", newline="", closefd=False)
 
     def isatty(self):
@@ -34,9 +35,10 @@ class Janela(io.TextIOBase):
         return digitado
 
     def write(self, texto):
-        self.vista.write(texto)
+        return self.vista.write(texto)
+
+    def flush(self):
         self.vista.flush()
-        return len(texto)
 
 editor, digitado = sys.argv[1:3]
 sys.argv = sys.argv[3:]

@@ -57,10 +57,21 @@ def test_a_pergunta_vai_ao_stderr_e_a_saida_so_tem_a_resposta(
 ):
     cliente = cliente_no_terminal(servidor.porta, stdout=subprocess.PIPE)
     terminal.esperar("Mensagem: ")
-    terminal.digitar(" a ç ".encode() + fim)
-    assert cliente.resto() == " a ç "
+    digitado = b" a \xc3 \xc3\xa7 "  # meio caractere, o que sobra de um Backspace sem IUTF8, e ç
+    terminal.digitar(digitado + fim)
+    assert cliente.stdout.read() == digitado
     assert cliente.wait() == 0
-    assert terminal.tela() == f"Mensagem:  a ç {na_tela}"
+    assert terminal.tela() == f"Mensagem:  a \ufffd ç {na_tela}"
+
+
+@unix
+def test_sem_stderr_ninguem_ve_a_pergunta_e_a_saida_so_tem_a_resposta(
+    servidor, terminal, cliente_no_terminal
+):
+    sem_stderr = ("sh", "-c", 'exec "$@" 2>&-', "sh")
+    cliente = cliente_no_terminal(servidor.porta, inicio=sem_stderr, stdout=subprocess.PIPE)
+    terminal.digitar(b"oi\n" + CTRL_D)
+    assert (cliente.resto(), cliente.wait()) == ("oi\n", 0)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +133,6 @@ def test_a_quebra_final_so_e_acrescentada_quando_falta(
         ([b"ol\xe1"], ["ol\ufffd\r\n"]),
         ([b"x" + "é".encode() * 1500], ["x" + "é" * 1500 + "\r\n"]),
     ],
-    ids=["em duas partes", "que não é UTF-8", "no meio de um bloco"],
 )
 def test_a_tela_nunca_mostra_meio_caractere_nem_espera_por_ele(
     ouvinte, terminal, cliente_no_terminal, partes, na_tela
