@@ -88,7 +88,7 @@ def encerrar(conn: socket.socket) -> str:
 
 def endereco(addr: tuple[str, int]) -> str:
     """HOST:PORTA, com colchetes quando é IPv6 (RFC 3986 § 3.2.2)."""
-    host, porta = socket.getnameinfo(addr, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    host, porta = addr[:2]  # no IPv6 há mais dois números
     return f"[{host}]:{porta}" if ":" in host else f"{host}:{porta}"
 
 
