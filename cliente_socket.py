@@ -39,7 +39,7 @@ def conectar(host: str, porta: int, tempo_limite: float) -> socket.socket:
             if codigo == 0:
                 return client_socket
             client_socket.close()
-        except OSError as exc:  # um sistema sem IPv6 pode ter o nome de um endereço IPv6
+        except OSError as exc:  # sem IPv6 no sistema, o socket do ::1 nem se cria
             codigo = exc.errno or 0
         motivo = MOTIVOS.get(codigo, "confira o endereço, o firewall e a VPN")
         falhas.append(f"{addr[0]}: erro {codigo}, {motivo}")
@@ -97,7 +97,7 @@ def ler_mensagem(argumentos: list[str]) -> bytes:
 
 
 def escrever(data: bytes, so_a_pessoas: bool = False) -> None:
-    """Mostra texto a uma pessoa; a um programa, dá os bytes, sem buffer; se falha, OSError."""
+    """Mostra texto a uma pessoa; a um programa, dá bytes, sem buffer, ou nada; ou OSError."""
     uma_pessoa_le = TERMINAL or sys.stdout is not sys.__stdout__  # a janela de um editor
     if uma_pessoa_le:
         print(DECODIFICADOR.decode(data), end="", flush=True)

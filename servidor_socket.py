@@ -94,7 +94,7 @@ def endereco(addr: tuple[str, int]) -> str:
 
 # Daqui para baixo, nada de rede: o que se mostra e a linha de comando.
 def escrever(texto: str, so_a_pessoas: bool = False) -> None:
-    """Mostra o texto a uma pessoa; a um programa, dá os bytes, sem buffer; se falha, OSError."""
+    """Mostra texto a uma pessoa; a um programa, dá bytes, sem buffer, ou nada; ou OSError."""
     uma_pessoa_le = TERMINAL or sys.stdout is not sys.__stdout__  # a janela de um editor
     if uma_pessoa_le:
         codificacao = getattr(sys.stdout, "encoding", None) or "utf-8"  # há quem não tenha
