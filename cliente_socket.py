@@ -58,7 +58,7 @@ def conversar(host: str, porta: int, tempo_limite: float, mensagem: bytes) -> No
 def receber(client_socket: socket.socket, tempo_limite: float) -> int:
     """Escreve a resposta conforme chega, e devolve quantos bytes vieram; se falha, OSError."""
     recebidos = 0
-    ultimo = b"\n"
+    falta_a_quebra = False
     falta_o_fin = True
     try:
         while True:
@@ -71,15 +71,15 @@ def receber(client_socket: socket.socket, tempo_limite: float) -> int:
                 return recebidos
             escrever(data)
             recebidos += len(data)
-            ultimo = data[-1:]
+            falta_a_quebra = not data.endswith(b"\n")
     finally:
-        if ultimo != b"\n":
+        if falta_a_quebra:
             escrever(b"\n", so_a_pessoas=True)
 
 
 # Daqui para baixo, nada de rede: o que se lê, o que se mostra e a linha de comando.
 def ler_mensagem(argumentos: list[str]) -> bytes:
-    """Devolve os bytes do argumento, de uma pessoa ou de um programa; ou GetoptError, OSError."""
+    """Devolve os bytes do argumento, ou os lidos; ou GetoptError, OSError, UnicodeError."""
     mensagem = b""
     if argumentos:
         mensagem = os.fsencode(argumentos[0])
@@ -103,7 +103,7 @@ def escrever(data: bytes, so_a_pessoas: bool = False) -> None:
         print(DECODIFICADOR.decode(data), end="", flush=True)
     elif not so_a_pessoas:
         while data:
-            data = data[os.write(1, data) :]
+            data = data[os.write(1, data) :]  # pode ter escrito só uma parte
 
 
 def ler_argumentos() -> tuple[str, int, float, list[str]]:

@@ -64,7 +64,7 @@ def atender(conn: socket.socket, tempo_limite: float) -> tuple[str, int]:
     except OSError as exc:
         fim, status = f"conexão perdida ({exc})", 1
     conn.close()  # passo 11
-    # O repr (!r) escapa a quebra que forjaria uma linha; um byte que não é UTF-8 vira \udcff.
+    # O repr (!r) escapa a quebra que forjaria uma linha; o byte ff, que não é UTF-8, vira \udcff.
     return f"bytes lidos: {len(data)}, {data.decode(errors='surrogateescape')!r}, {fim}", status
 
 
@@ -103,7 +103,7 @@ def escrever(texto: str, so_a_pessoas: bool = False) -> None:
     elif not so_a_pessoas:
         data = texto.encode()
         while data:
-            data = data[os.write(1, data) :]
+            data = data[os.write(1, data) :]  # pode ter escrito só uma parte
 
 
 def ler_argumentos() -> tuple[str, int, float, bool]:
