@@ -23,7 +23,7 @@ DECODIFICADOR = codecs.getincrementaldecoder("utf-8")("replace")  # guarda um ca
 MOTIVOS = {  # EWOULDBLOCK é como o connect_ex diz que o tempo limite acabou
     errno.ECONNREFUSED: "conexão recusada (o servidor está escutando nesse endereço?)",
     errno.EWOULDBLOCK: "tempo limite esgotado (confira o endereço, o firewall e --tempo-limite)",
-    errno.EADDRNOTAVAIL: "ninguém se conecta a esse endereço (use o da máquina do servidor)",
+    errno.EADDRNOTAVAIL: "não se chega daqui a esse endereço (use o da máquina do servidor)",
 }
 
 

@@ -88,7 +88,7 @@ def test_um_sistema_que_nao_cria_o_socket_de_um_endereco_tenta_os_outros(
     ("erro", "motivo"),
     [
         ("ECONNREFUSED", RECUSADA),
-        ("EADDRNOTAVAIL", "ninguém se conecta a esse endereço (use o da máquina do servidor)"),
+        ("EADDRNOTAVAIL", "não se chega daqui a esse endereço (use o da máquina do servidor)"),
         ("EHOSTUNREACH", OUTRO_MOTIVO),
         ("ETIMEDOUT", OUTRO_MOTIVO),
     ],

@@ -7,10 +7,12 @@ import subprocess
 import pytest
 from conftest import (
     CLIENTE,
+    PYTHON,
     TAMANHO_DO_BLOCO,
     do_sistema,
     erro_do_cliente,
     ninguem_bateu,
+    rodar,
     rodar_cliente,
     uma_linha_de_erro,
     unix,
@@ -82,3 +84,9 @@ def test_uma_entrada_que_nao_bloqueia_e_um_erro_e_nao_uma_mensagem_cortada(ouvin
         cliente = rodar_cliente(porta=ouvinte.getsockname()[1], stdin=leitura)
     assert erro_do_cliente(cliente) == do_sistema(errno.EAGAIN)
     assert ninguem_bateu(ouvinte)
+
+
+@unix
+def test_uma_entrada_fechada_e_um_erro_de_uma_linha():
+    cliente = rodar("sh", "-c", 'exec "$@" <&-', "sh", *PYTHON, CLIENTE)
+    assert erro_do_cliente(cliente) == do_sistema(errno.EBADF)

@@ -1,7 +1,6 @@
 """No terminal: a pergunta, o que se digita e o que aparece na tela, em um pseudoterminal."""
 
 import os
-import select
 import socket
 import subprocess
 from collections.abc import Callable
@@ -40,15 +39,6 @@ def test_quem_olha_o_servidor_ve_a_conexao_assim_que_ela_e_aceita(abrir, termina
         assert client_socket.recv(TAMANHO_DO_BLOCO) == b"oi"
     assert servidor.wait() == 0
     assert terminal.tela().endswith(f"aceita\r\n{quem}bytes lidos: 2, 'oi', fim limpo\r\n")
-
-
-@unix
-def test_um_programa_que_le_a_saida_do_servidor_so_recebe_o_relato_de_cada_conexao(servidor):
-    with servidor.conectar() as client_socket:
-        assert not select.select([servidor.stdout], [], [], 0.2)[0]
-        client_socket.sendall(b"oi")
-        assert client_socket.recv(TAMANHO_DO_BLOCO) == b"oi"
-    assert servidor.linha().endswith(": bytes lidos: 2, 'oi', fim limpo")
 
 
 @pytest.mark.parametrize(("fim", "na_tela"), [(b"\n", "\r\n"), (CTRL_D + CTRL_D, "")])
