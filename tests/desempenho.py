@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from conftest import CLIENTE, SERVIDOR, eco, esperar_ate
+from apoio import CLIENTE, SERVIDOR
+from rede import eco, esperar_ate
 
 RODADAS = 61  # de cada medida de tempo
 CONEXOES = 300  # por rodada e servidor
@@ -24,10 +25,7 @@ import socketserver
 class Eco(socketserver.BaseRequestHandler):
     def handle(self):
         self.request.sendall(self.request.recv(1024))
-class Servidor(socketserver.TCPServer):
-    def handle_error(self, request, client_address):
-        pass
-with Servidor(("127.0.0.1", 0), Eco) as servidor:
+with socketserver.TCPServer(("127.0.0.1", 0), Eco) as servidor:
     print(servidor.server_address[1], flush=True)
     servidor.serve_forever()
 """
@@ -63,7 +61,6 @@ def conexoes_por_segundo(porta: int) -> float:
 
 
 def milissegundos(comando: list) -> float:
-    """O tempo do processo inteiro."""
     inicio = time.perf_counter()
     subprocess.run(comando, stdout=subprocess.DEVNULL, check=True)
     return (time.perf_counter() - inicio) * 1000

@@ -14,18 +14,16 @@ if os.name == "posix":
 
 
 class Terminal:
-    """Um pseudoterminal: o que a pessoa vê e o que ela digita."""
-
     def __init__(self) -> None:
         if os.name != "posix":
             pytest.skip("o pseudoterminal é de um Unix")
         self.pessoa, self.programa = pty.openpty()
         self.visto = b""
 
-    def pontas(self) -> dict:
+    def pontas(self, **outras) -> dict:
         """As opções com que um processo nasce neste terminal."""
         pontas = dict.fromkeys(("stdin", "stdout", "stderr"), self.programa)
-        return {**pontas, "preexec_fn": self._tomar}
+        return {**pontas, "preexec_fn": self._tomar, **outras}
 
     def _tomar(self) -> None:
         """No processo filho: o terminal passa a ser o dele, e o Ctrl+C chega a ele e o mata."""

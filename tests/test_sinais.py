@@ -5,17 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import (
-    CLIENTE,
-    PYTHON,
-    SERVIDOR,
-    TAMANHO_DO_BLOCO,
-    esperar_ate,
-    linux,
-    pode_rodar,
-    precisa_de,
-    unix,
-)
+from apoio import CLIENTE, PYTHON, SERVIDOR
+from maquina import linux, pode_rodar, precisa_de, unix
+from rede import TAMANHO_DO_BLOCO, esperar_ate
 
 CTRL_C = b"\x03"
 pytestmark = unix
@@ -41,9 +33,7 @@ def test_um_ctrl_c_para_tambem_o_laco_do_shell_em_volta(abrir, terminal, script,
 
 @linux
 @CADA_SCRIPT
-def test_o_ctrl_c_encerra_tambem_o_processo_1_de_um_conteiner(
-    abrir, terminal, script, porta, espera
-):
+def test_o_ctrl_c_encerra_o_processo_1_de_um_conteiner(abrir, terminal, script, porta, espera):
     """O núcleo só entrega ao processo 1 os sinais que ele trata."""
     conteiner = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
     # O unshare de alguns Linux entrega o Ctrl+C ignorado.
@@ -54,8 +44,8 @@ def test_o_ctrl_c_encerra_tambem_o_processo_1_de_um_conteiner(
     processo = abrir(*comando, **terminal.pontas())
     terminal.esperar(espera)
     antes = terminal.visto.decode()
-    # O Python anota o sinal e só o atende entre duas chamadas: o script já tem de estar à espera.
     filhos = Path(f"/proc/{processo.pid}/task/{processo.pid}/children").read_text().split()
+    # O Python anota o sinal e só o atende entre duas chamadas: o script já tem de estar à espera.
     situacao = Path(f"/proc/{filhos[0]}/stat")
     esperar_ate(lambda: situacao.read_text().rpartition(") ")[2].startswith("S"))
     terminal.digitar(CTRL_C)
@@ -63,21 +53,14 @@ def test_o_ctrl_c_encerra_tambem_o_processo_1_de_um_conteiner(
     assert terminal.tela().replace("^C", "") == antes
 
 
-def ignorar() -> None:
+@pytest.mark.skipif(sys.implementation.name == "pypy", reason="o PyPy não o guarda ignorado")
+def test_quem_recebe_o_ctrl_c_ignorado_o_ignora(abrir_servidor, abrir_cliente, ouvinte):
     """É o que fazem o `trap '' INT` de um shell e, em um roteiro, o `&`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@pytest.mark.skipif(
-    sys.implementation.name == "pypy", reason="o PyPy não guarda o Ctrl+C que recebeu ignorado"
-)
-def test_quem_recebeu_o_ctrl_c_ignorado_continua_a_ignora_lo(
-    abrir_servidor, abrir_cliente, ouvinte
-):
-    servidor = abrir_servidor("-k", preexec_fn=ignorar)
+    ignorar = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    servidor = abrir_servidor("-k", **ignorar)
     servidor.send_signal(signal.SIGINT)
     servidor.ainda_atende()
-    cliente = abrir_cliente(ouvinte.getsockname()[1], "oi", preexec_fn=ignorar)
+    cliente = abrir_cliente(ouvinte.getsockname()[1], "oi", **ignorar)
     conn, _ = ouvinte.accept()
     with conn:
         assert conn.recv(TAMANHO_DO_BLOCO) == b"oi"

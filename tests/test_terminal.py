@@ -3,31 +3,18 @@
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+import sys
 
 import pytest
-from conftest import (
-    PRAZO,
-    PYTHON,
-    RAIZ,
-    SERVIDOR,
-    TAMANHO_DO_BLOCO,
-    eco,
-    linux,
-    resetar,
-    responder,
-    unix,
-)
+from apoio import CLIENTE, PYTHON, SERVIDOR, chamar
+from maquina import linux, unix
+from rede import PRAZO, TAMANHO_DO_BLOCO, ecoar_um_bloco, ninguem_bateu, responder
 
 CTRL_D = b"\x04"
-
-
-@pytest.fixture
-def cliente_no_terminal(abrir_cliente, terminal) -> Callable:
-    """cliente_no_terminal(porta, ...): o cliente com o terminal nas três pontas."""
-    return lambda *argumentos, **opcoes: abrir_cliente(
-        *argumentos, **{**terminal.pontas(), **opcoes}
-    )
+ERRO = "cliente_socket.py: erro: "
+# O de um LANG=pt_BR.UTF-8, onde meio caractere não se lê, e o de quem não tem acentos.
+UTF8_ESTRITO = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-8:strict"}
+SEM_ACENTOS = {**os.environ, "PYTHONIOENCODING": "ascii"}
 
 
 def test_quem_olha_o_servidor_ve_a_conexao_assim_que_ela_e_aceita(abrir, terminal):
@@ -41,123 +28,87 @@ def test_quem_olha_o_servidor_ve_a_conexao_assim_que_ela_e_aceita(abrir, termina
     assert terminal.tela().endswith(f"aceita\r\n{quem}bytes lidos: 2, 'oi', fim limpo\r\n")
 
 
-@pytest.mark.parametrize(("fim", "na_tela"), [(b"\n", "\r\n"), (CTRL_D + CTRL_D, "")])
-def test_a_pergunta_vai_ao_stderr_e_a_saida_so_tem_a_resposta(
-    servidor, terminal, cliente_no_terminal, fim, na_tela
-):
-    cliente = cliente_no_terminal(servidor.porta, stdout=subprocess.PIPE)
+@pytest.mark.parametrize(
+    ("digitado", "tela", "ambiente"),
+    [
+        # Meio caractere é o que sobra de um Backspace sem IUTF8.
+        (b" a \xc3 \xc3\xa7 \n", " a \ufffd ç \r\n", None),
+        (b" a \xc3 \xc3\xa7 " + CTRL_D + CTRL_D, " a \ufffd ç ", None),
+        (b"a\xc3\xa7\n", "aç\r\n", UTF8_ESTRITO),
+    ],
+)
+def test_a_pergunta_vai_ao_stderr(parceiro, terminal, abrir_cliente, digitado, tela, ambiente):
+    como = terminal.pontas(stdout=subprocess.PIPE, env=ambiente)
+    cliente = abrir_cliente(parceiro(ecoar_um_bloco([])), **como)
     terminal.esperar("Mensagem: ")
-    digitado = b" a \xc3 \xc3\xa7 "  # meio caractere, o que sobra de um Backspace sem IUTF8, e ç
-    terminal.digitar(digitado + fim)
-    assert cliente.stdout.read() == digitado
-    assert cliente.wait() == 0
-    assert terminal.tela() == f"Mensagem:  a \ufffd ç {na_tela}"
+    terminal.digitar(digitado)
+    assert cliente.stdout.read() == digitado.rstrip(b"\n" + CTRL_D)
+    assert (cliente.wait(), terminal.tela()) == (0, f"Mensagem: {tela}")
 
 
 @unix
-def test_sem_stderr_ninguem_ve_a_pergunta_e_a_saida_so_tem_a_resposta(
-    servidor, terminal, cliente_no_terminal
-):
-    sem_stderr = ("sh", "-c", 'exec "$@" 2>&-', "sh")
-    cliente = cliente_no_terminal(servidor.porta, inicio=sem_stderr, stdout=subprocess.PIPE)
+def test_sem_stderr_ninguem_ve_a_pergunta(parceiro, terminal, abrir_cliente):
+    como = terminal.pontas(stdout=subprocess.PIPE, inicio=("sh", "-c", 'exec "$@" 2>&-', "sh"))
+    cliente = abrir_cliente(parceiro(ecoar_um_bloco([])), **como)
     terminal.digitar(b"oi\n" + CTRL_D)
     assert (cliente.resto(), cliente.wait()) == ("oi\n", 0)
 
 
+def test_a_pergunta_se_repete_no_mesmo_processo(parceiro, terminal, monkeypatch):
+    """Como em um REPL, ou com o %run do IPython."""
+    with open(terminal.programa, closefd=False) as entrada:
+        monkeypatch.setattr(sys, "stdin", entrada)
+        for _ in range(2):
+            terminal.digitar(b"oi\n")
+            porta = str(parceiro(responder(b"oi")))
+            assert chamar(CLIENTE, "--porta", porta) == (0, "oi\n", "Mensagem: ")
+
+
+TAMANHO = f"{ERRO}uso incorreto: a mensagem vai de 1 a 1024 bytes; lidos: "
+
+
 @pytest.mark.parametrize(
-    ("teclas", "na_tela", "lidos"),
+    ("teclas", "status", "tela"),
     [
-        (b"\n", "\r\n", 0),
-        (CTRL_D, "", 0),
+        (b"\n", 2, f"\r\n{TAMANHO}0 "),
+        (CTRL_D, 2, f"{TAMANHO}0 "),
         # Fora do Linux, um terminal pode não aceitar uma linha tão longa.
-        pytest.param(b"x" * 1025 + b"\n", f"{'x' * 1025}\r\n", 1025, marks=linux),
+        pytest.param(b"x" * 1025 + b"\n", 2, f"{'x' * 1025}\r\n{TAMANHO}1025 ", marks=linux),
+        (b"\xc3\n", 1, f"\ufffd\r\n{ERRO}não foi possível ler a mensagem: 'utf-8' codec"),
     ],
 )
-def test_nada_digitado_ou_uma_linha_longa_demais_e_um_erro(
-    porta_sem_ninguem, terminal, cliente_no_terminal, teclas, na_tela, lidos
-):
-    cliente = cliente_no_terminal(porta_sem_ninguem)
+def test_o_que_nao_serve_de_mensagem(ouvinte, terminal, abrir_cliente, teclas, status, tela):
+    cliente = abrir_cliente(ouvinte.getsockname()[1], **terminal.pontas(env=UTF8_ESTRITO))
     terminal.esperar("Mensagem: ")
     terminal.digitar(teclas)
-    assert cliente.wait() == 2
-    assert terminal.tela() == (
-        f"Mensagem: {na_tela}cliente_socket.py: erro: uso incorreto: "
-        f"a mensagem vai de 1 a 1024 bytes; lidos: {lidos} (veja --help)\r\n"
-    )
+    assert cliente.wait() == status
+    assert terminal.tela().startswith(f"Mensagem: {tela}")
+    assert terminal.visto.count(b"\n") == tela.count("\n") + 1
+    assert ninguem_bateu(ouvinte)
 
 
-DUAS_VEZES = """
-import sys, cliente_socket
-sys.exit(cliente_socket.main() or cliente_socket.main())
-"""
-
-
-def test_a_pergunta_se_repete_no_mesmo_processo(abrir, servidor_continuo, terminal):
-    """Como em um REPL, ou com o %run do IPython."""
-    comando = (*PYTHON, "-B", "-c", DUAS_VEZES, "--porta", str(servidor_continuo.porta))
-    python = abrir(*comando, cwd=RAIZ, **terminal.pontas())
-    for pergunta in ("Mensagem: ", "Mensagem: oi\r\noi\r\nMensagem: "):
-        terminal.esperar(pergunta)
-        terminal.digitar(b"oi\n")
-    assert python.wait() == 0
-    assert terminal.tela() == "Mensagem: oi\r\noi\r\n" * 2
-
-
-@pytest.mark.parametrize(
-    ("resposta", "na_tela"),
-    [(b"oi", "oi\r\n"), (b"oi\n", "oi\r\n"), (b"oi\n\n", "oi\r\n\r\n"), (b"", "")],
-)
-def test_a_quebra_final_so_e_acrescentada_quando_falta(
-    parceiro, terminal, cliente_no_terminal, resposta, na_tela
-):
-    porta = parceiro(responder(resposta))
-    cliente = cliente_no_terminal(porta, "!!", stderr=subprocess.DEVNULL)
-    assert cliente.wait() == (0 if resposta else 1)
-    assert terminal.tela() == na_tela
-
-
-@pytest.mark.parametrize(
-    ("partes", "na_tela"),
-    [
-        ([b"ol\xc3", b"\xa1"], ["ol", "olá\r\n"]),
-        ([b"ol\xe1"], ["ol\ufffd\r\n"]),
-        ([b"x" + "é".encode() * 1500], ["x" + "é" * 1500 + "\r\n"]),
-    ],
-)
-def test_a_tela_nunca_mostra_meio_caractere_nem_espera_por_ele(
-    ouvinte, terminal, cliente_no_terminal, partes, na_tela
-):
-    cliente = cliente_no_terminal(ouvinte.getsockname()[1], "oi")
+def test_a_tela_nao_mostra_meio_caractere_nem_espera_por_ele(ouvinte, terminal, abrir_cliente):
+    cliente = abrir_cliente(ouvinte.getsockname()[1], "oi", **terminal.pontas())
     conn, _ = ouvinte.accept()
     with conn:
         assert conn.recv(TAMANHO_DO_BLOCO) == b"oi"
-        for parte, visto in zip(partes, na_tela):
-            conn.sendall(parte)
-            if parte != partes[-1]:
-                terminal.esperar(visto)
-                assert terminal.visto.decode() == visto
-    assert cliente.wait() == 0
-    assert terminal.tela() == na_tela[-1]
+        conn.sendall(b"ol\xc3")
+        terminal.esperar("ol")
+        assert terminal.visto == b"ol"
+        conn.sendall(b"\xa1")
+    assert (cliente.wait(), terminal.tela()) == (0, "olá\r\n")
 
 
-@linux
-def test_uma_resposta_interrompida_deixa_o_erro_em_uma_linha_propria(
-    parceiro, terminal, cliente_no_terminal
-):
-    def responder_e_resetar(conn: socket.socket) -> None:
-        responder(b"met")(conn)
-        resetar(conn)
-
-    cliente = cliente_no_terminal(parceiro(responder_e_resetar), "metade")
-    assert cliente.wait() == 1
-    assert terminal.tela().startswith(
-        "met\r\ncliente_socket.py: erro: a conversa com '127.0.0.1' falhou: "
-    )
-
-
-def test_um_terminal_sem_acentos_nao_derruba_o_servidor(abrir, terminal):
-    ascii_ = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    servidor = abrir(*PYTHON, SERVIDOR, "--porta", "0", env=ascii_, **terminal.pontas())
-    assert eco(terminal.porta(), "olá".encode()) == "olá".encode()
-    assert servidor.wait() == 0
-    assert terminal.tela().endswith(r": bytes lidos: 4, 'ol\xe1', fim limpo" + "\r\n")
+def test_um_terminal_sem_uma_letra_mostra_o_codigo_dela(abrir, terminal, abrir_cliente):
+    """A mesma regra nos dois scripts, que terminam com 0."""
+    como = {"env": SEM_ACENTOS, "stdout": terminal.programa}
+    servidor = abrir(*PYTHON, SERVIDOR, "--porta", "0", **como)
+    cliente = abrir_cliente(terminal.porta(), "olá", **como)
+    assert (cliente.wait(), cliente.erros(), servidor.wait(), servidor.erros()) == (0, "", 0, "")
+    tela = terminal.tela()
+    for mostrado in (
+        r"conex\xe3o aceita",
+        "\nol\\xe1\r\n",
+        r"'ol\xe1', fim limpo",
+    ):
+        assert mostrado in tela
