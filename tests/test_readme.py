@@ -1,7 +1,8 @@
 """O README diz a verdade: seus blocos rodam, e o que ele conta do código está no código."""
 
-import ast
 import contextlib
+import importlib
+import inspect
 import os
 import re
 import shutil
@@ -12,25 +13,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import (
-    CLIENTE,
-    PYTHON,
-    RAIZ,
-    SERVIDOR,
-    copiar,
-    esperar_ate,
-    linux,
-    pode_rodar,
-    rodar,
-    rodar_cliente,
-    unix,
-)
+from apoio import CLIENTE, PYTHON, RAIZ, SERVIDOR, copiar, rodar, rodar_cliente
+from maquina import linux, pode_rodar, unix
+from rede import esperar_ate
 from terminal import Terminal
+
+import servidor_socket
 
 README = (RAIZ / "README.md").read_text(encoding="utf-8")
 SCRIPTS = {"servidor": SERVIDOR, "cliente": CLIENTE}
-
-
 # Cada bloco: a linguagem e o texto. Depois de um sh, o bloco text é o que se deve ver.
 BLOCOS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 EXECUTAVEIS = [
@@ -85,33 +76,39 @@ def copia_do_projeto(tmp_path) -> Path:
     return tmp_path / "projeto"
 
 
-def ocupada(porta: str) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", int(porta))).close()
-    except OSError:
-        return True
+def ocupada(porta: str, com_reuso: bool) -> bool:
+    with socket.socket() as outro:
+        outro.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, com_reuso)
+        try:
+            outro.bind(("127.0.0.1", int(porta)))
+        except OSError:
+            return True
     return False
 
 
-def pular_o_que_falta(comando: str, rede_propria: tuple[str, ...]) -> None:
+def pular_o_que_falta(comando: str, rede_propria: tuple, com_reuso: bool = True) -> None:
     if "nc " in comando:  # o de outros sistemas sai sem ler o resto
         nc = rodar("nc", "-h") if shutil.which("nc") else None
         if not nc or b"Detach from stdin" not in nc.stderr + nc.stdout:
             pytest.skip("não há o nc do OpenBSD aqui")
     if not rede_propria:
         for porta in {"7007", *re.findall(r"\b(7008|8000)\b", comando)}:
-            if ocupada(porta):
+            if ocupada(porta, com_reuso):
                 pytest.skip(f"a porta {porta} está em uso, e não há outra rede (unshare e ip)")
 
 
 @unix
 @pytest.mark.parametrize(("comando", "saida"), EXECUTAVEIS)
 def test_cada_bloco_sh_mostra_o_que_o_texto_diz_e_nao_deixa_nada(
-    comando, saida, abrir, copia_do_projeto, rede_propria
+    comando, saida, abrir, copia_do_projeto, rede_propria, com_este_python
 ):
     pular_o_que_falta(comando, rede_propria)
     antes = sorted(copia_do_projeto.rglob("*"))
-    como = {"cwd": copia_do_projeto, "env": como_quem_le(), "stderr": subprocess.STDOUT}
+    como = {
+        "cwd": copia_do_projeto,
+        "env": com_este_python(como_quem_le()),
+        "stderr": subprocess.STDOUT,
+    }
     processo = abrir(*rede_propria, "sh", "-c", comando, start_new_session=True, **como)
     try:
         # A saída só acaba quando acabam os processos que a têm; o grupo, quando acabam todos.
@@ -134,17 +131,20 @@ def acabou(grupo: int) -> bool:
 
 
 @linux
-def test_os_dois_terminais_mostram_o_que_o_texto_diz(abrir, terminal, copia_do_projeto):
+def test_os_dois_terminais_mostram_o_que_o_texto_diz(
+    abrir, terminal, copia_do_projeto, com_este_python
+):
     do_servidor, do_cliente, do_servidor_depois = textos("console")
     iniciar_o_servidor, _ = do_servidor.splitlines()
     iniciar_o_cliente, pergunta, _ = do_cliente.splitlines()
 
+    como = {"cwd": copia_do_projeto, "env": com_este_python()}
     # A porta é outra, para que a 7007 possa estar em uso por quem roda os testes.
     with contextlib.closing(Terminal()) as outro:
         comando = (iniciar_o_servidor.removeprefix("$ "), "--porta", "0")
-        servidor = abrir(*comando, cwd=copia_do_projeto, **terminal.pontas())
+        servidor = abrir(*comando, **como, **terminal.pontas())
         comando = (iniciar_o_cliente.removeprefix("$ "), "--porta", str(terminal.porta()))
-        cliente = abrir(*comando, cwd=copia_do_projeto, **outro.pontas())
+        cliente = abrir(*comando, **como, **outro.pontas())
         outro.esperar("Mensagem: ")
         outro.digitar(pergunta.removeprefix("Mensagem: ").encode() + b"\n")
         assert (cliente.wait(), servidor.wait()) == (0, 0)
@@ -155,37 +155,146 @@ def test_os_dois_terminais_mostram_o_que_o_texto_diz(abrir, terminal, copia_do_p
         conferir(tela, mostrado.replace("7007", "48080"))
 
 
+# No /proc/net/tcp, a porta 7008 e o estado dela.
+ESPERAR = {
+    estado: f"until grep -q ':1B60 [0-9A-F:]* {codigo} ' /proc/net/tcp; do sleep 0.01; done"
+    for estado, codigo in (("LISTEN", "0A"), ("ESTABLISHED", "01"))
+}
+
+
+# Uma solução de cada exercício: o que vem depois do passo 3, ou, no do cliente, do 6.
+SOLUCOES = [
+    """\
+conn, cliente = serv_socket.accept()
+conn.sendall(conn.recv(1024).decode().upper().encode())
+""",
+    """\
+while True:
+    conn, cliente = serv_socket.accept()
+    conn.sendall(conn.recv(1024))
+    conn.close()
+""",
+    """\
+client_socket.sendall("mão e coração".encode())
+resposta = b""
+while data := client_socket.recv(4):
+    resposta += data
+print(resposta.decode())
+""",
+    """\
+conn, cliente = serv_socket.accept()
+guardado, numero = b"", 0
+while data := conn.recv(4):
+    *linhas, guardado = (guardado + data).split(b"\\n")
+    for numero, linha in enumerate(linhas, numero + 1):
+        conn.sendall(b"%d: %s\\n" % (numero, linha))
+""",
+    """\
+import threading
+
+def atender(conn):
+    with conn:
+        conn.sendall(conn.recv(1024))
+
+while True:
+    threading.Thread(target=atender, args=(serv_socket.accept()[0],), daemon=True).start()
+""",
+]
+EXERCICIOS = re.split(
+    r"^\d+\. ", README.partition("\n## Exercícios\n")[2].partition("\n## ")[0], flags=re.MULTILINE
+)[1:]
+
+
 @linux
-def test_o_exemplo_curto_e_a_conversa_inteira_em_onze_passos(abrir, rede_propria):
+@pytest.mark.parametrize("resolvido", [True, False])
+@pytest.mark.parametrize("numero", range(1, 6))
+def test_a_prova_de_cada_exercicio_aceita_uma_solucao_e_nega_o_exemplo_curto(
+    numero, resolvido, abrir, copia_do_projeto, rede_propria, com_este_python
+):
+    servidor, cliente, _ = textos("python")
+    pular_o_que_falta("7008", rede_propria)
+    comeco, passo = (cliente, "# passo 6\n") if numero == 3 else (servidor, "# passo 3\n")
+    certo = "".join(comeco.partition(passo)[:2]) + SOLUCOES[numero - 1]
+    reuso = "serv_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\nserv_socket.bind"
+    programas = {
+        "servidor.py": (certo if resolvido and numero != 3 else servidor),
+        "cliente.py": (certo if resolvido and numero == 3 else cliente),
+        "calado.py": re.sub(r".*# passo 7\n", "", cliente),
+    }
+    for nome, texto in programas.items():
+        (copia_do_projeto / nome).write_text(texto.replace("serv_socket.bind", reuso), "utf-8")
+
+    exercicio = " ".join(EXERCICIOS[numero - 1].split())
+    nosso_servidor = re.search(r"`(./servidor_socket.py [^`]+)`", exercicio)
+    roteiro = [(nosso_servidor[1] if nosso_servidor else "python3 servidor.py") + " >/dev/null &"]
+    roteiro += [ESPERAR["LISTEN"]]
+    if "sem o passo 7" in exercicio:
+        roteiro += ["python3 calado.py >/dev/null 2>&1 &", ESPERAR["ESTABLISHED"]]
+    provas = re.findall(r"`([^`]+)` mostra ((?:`[^`]+`(?:, | e )?)+)", exercicio)
+    roteiro += [f"{comando}; echo" for comando, _ in provas]
+    como = {
+        "cwd": copia_do_projeto,
+        "env": com_este_python(como_quem_le()),
+        "start_new_session": True,
+    }
+    processo = abrir(*rede_propria, "sh", "-c", "\n".join([*roteiro, "exec >&-"]), **como)
+    try:
+        visto = [linha for linha in processo.resto().splitlines() if linha]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(processo.pid, signal.SIGKILL)
+    esperado = [linha for _, mostra in provas for linha in re.findall(r"`([^`]+)`", mostra)]
+    assert (visto == esperado) == resolvido, (visto, processo.erros())
+
+
+@linux
+def test_o_exemplo_curto_e_a_conversa_inteira_em_onze_passos(
+    abrir, rede_propria, com_este_python
+):
     """Os dois blocos, como estão: o servidor, e o cliente quando ele já escuta."""
-    servidor, cliente = textos("python")
-    pular_o_que_falta(servidor, rede_propria)
-    ja_escuta = "grep -q ':1B60 00000000:0000 0A ' /proc/net/tcp"  # a 7008, e o estado LISTEN
-    dois = f'"$0" -c "$1" & until {ja_escuta}; do sleep 0.01; done; "$0" -c "$2"; wait'
+    servidor, cliente, _ = textos("python")
+    pular_o_que_falta(servidor, rede_propria, com_reuso=False)
+    dois = f'"$0" -c "$1" & {ESPERAR["LISTEN"]}; "$0" -c "$2"; wait'
     comando = (*rede_propria, "sh", "-c", dois, sys.executable, servidor, cliente)
-    processo = abrir(*comando, env=como_quem_le())
+    processo = abrir(*comando, env=com_este_python(como_quem_le()))
     assert (processo.resto(), processo.erros()) == ("olá\n", "")
     passos = re.findall(r"# passo (\d+)$", servidor + cliente, re.MULTILINE)
     assert sorted(map(int, passos)) == list(range(1, 12))
 
 
+def test_o_teste_para_quem_ensina_passa_como_esta(copia_do_projeto):
+    *_, teste = textos("python")
+    (copia_do_projeto / "test_do_par.py").write_text(teste, encoding="utf-8")
+    pytest_do_leitor = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_do_par.py")
+    visto = rodar(*PYTHON, *pytest_do_leitor, cwd=copia_do_projeto)
+    assert visto.returncode == 0, visto.stdout.decode()
+    assert b"1 passed" in visto.stdout
+
+
 def test_o_readme_se_le_de_uma_vez():
-    assert README.count("\n") <= 380
-    assert len(README.split()) <= 3900
+    assert README.count("\n") <= 400
+    assert len(README.split()) <= 4100
 
 
-def test_as_opcoes_do_readme_sao_as_da_ajuda():
-    tabela = README.partition("\n| opção |")[2].partition("\n\n")[0].splitlines()[2:]
-    celulas = [[celula.strip() for celula in linha.strip("|").split("|")] for linha in tabela]
-    for coluna, script in enumerate(SCRIPTS.values(), 1):
-        ajuda = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))
-        na_ajuda = re.findall(r"^ *(?:-k, )?(--\w\S+).*\(padrão: (.+)\)$", ajuda, re.MULTILINE)
-        no_readme = [
-            (re.search("--[^`]+", linha[0])[0], re.search(r"\((.+)\)$", linha[coluna])[1])
-            for linha in celulas
-            if linha[coluna]
-        ]
-        assert no_readme == na_ajuda
+def test_cada_chamada_que_o_readme_explica_esta_na_funcao_e_no_passo_que_ele_diz():
+    comeco = r"^(?:- \*\*(?:Antes|Depois) do (\d+), no |(\d+)\. \*\*)(\w+): "
+    itens = re.findall(comeco + r"`([^`]+)`\*\*,\s+em `(\w+)`", README, re.MULTILINE)
+    assert [passo for _, passo, *_ in itens if passo] == [str(n) for n in range(1, 12)]
+    assert len(itens) == 11 + len(re.findall(r"^- \*\*(?:Antes|Depois) do", README, re.MULTILINE))
+    for _, passo, lado, chamada, funcao in itens:
+        modulo = importlib.import_module(SCRIPTS[lado.lower()].stem)
+        linhas = inspect.getsource(getattr(modulo, funcao)).splitlines()
+        fim = f"# passo {passo}" if passo else ""
+        assert any(chamada in linha and linha.endswith(fim) for linha in linhas), chamada
+
+
+def test_os_numeros_que_o_readme_diz_sao_os_do_codigo():
+    for frase, numero in (
+        (r"O \*backlog\*, (\d+),", servidor_socket.BACKLOG),
+        (r"`Send-Q` (\d+), o backlog", servidor_socket.BACKLOG),
+        (r"o que chegou, até (\d+) bytes", servidor_socket.TAMANHO_DO_BLOCO),
+    ):
+        assert re.findall(frase, README) == [str(numero)]
 
 
 @unix
